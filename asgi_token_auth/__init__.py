@@ -1,0 +1,63 @@
+"""Token authentication for any ASGI app: tokens you can revoke, at the speed of tokens you can't."""
+
+from asgi_token_auth.accounts import Changes, IssuedToken
+from asgi_token_auth.auth import TokenAuth
+from asgi_token_auth.exceptions import (
+    AccountNotConfirmed,
+    DatabaseUnavailable,
+    HashingOverloaded,
+    InvalidFields,
+    InvalidToken,
+    MailError,
+    MailRefused,
+    SettingsError,
+    TokenAuthError,
+    UnknownCredentials,
+)
+from asgi_token_auth.mail.messages import Emails, Mail
+from asgi_token_auth.mail.transports import (
+    MAILGUN_EU,
+    MAILGUN_US,
+    ConsoleTransport,
+    FileTransport,
+    MailgunTransport,
+    MailTransport,
+    MemoryTransport,
+)
+from asgi_token_auth.middleware import TokenAuthMiddleware
+from asgi_token_auth.settings import PasswordPolicy, Settings
+from asgi_token_auth.storage.tables import users_table
+from asgi_token_auth.storage.users import User
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MAILGUN_EU",
+    "MAILGUN_US",
+    "AccountNotConfirmed",
+    "Changes",
+    "ConsoleTransport",
+    "DatabaseUnavailable",
+    "Emails",
+    "FileTransport",
+    "HashingOverloaded",
+    "InvalidFields",
+    "InvalidToken",
+    "IssuedToken",
+    "Mail",
+    "MailError",
+    "MailRefused",
+    "MailTransport",
+    "MailgunTransport",
+    "MemoryTransport",
+    "PasswordPolicy",
+    "Settings",
+    "SettingsError",
+    "TokenAuth",
+    "TokenAuthError",
+    "TokenAuthMiddleware",
+    "UnknownCredentials",
+    "User",
+    "__version__",
+    "users_table",
+]

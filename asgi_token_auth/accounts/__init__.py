@@ -1,0 +1,89 @@
+"""What can be done with an account. HTTP, the command line and code go through this one door."""
+
+from typing import Any
+
+from asgi_token_auth.accounts.account import Login, delete_account, update_account
+from asgi_token_auth.accounts.confirm import confirm
+from asgi_token_auth.accounts.fields import Changes
+from asgi_token_auth.accounts.issuing import IssuedToken
+from asgi_token_auth.accounts.log_in import log_in
+from asgi_token_auth.accounts.mail_request import request_password_reset, resend_confirmation
+from asgi_token_auth.accounts.parts import Client, Parts
+from asgi_token_auth.accounts.purge import purge_expired
+from asgi_token_auth.accounts.reset_password import reset_password
+from asgi_token_auth.accounts.sessions import Scope, list_sessions, log_out, revoke_session
+from asgi_token_auth.accounts.sign_up import sign_up
+from asgi_token_auth.storage.tokens import Token
+from asgi_token_auth.storage.users import User
+
+__all__ = ["Accounts", "Changes", "Client", "IssuedToken", "Login", "Parts", "Scope"]
+
+NOBODY = Client()
+
+
+class Accounts:
+    """The operations, bound to one TokenAuth. Each raises as its module's function says."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def sign_up(self, *, client: Client = NOBODY, **fields: Any) -> User | None:
+        """Creates an account from `email` and/or `username`, `password`, and extra columns."""
+        return await sign_up(self._parts, fields, client)
+
+    async def confirm(self, user_id: object, *, client: Client = NOBODY, **fields: Any) -> IssuedToken:
+        """Confirms an address with its `confirmation_token`."""
+        return await confirm(self._parts, user_id, fields, client)
+
+    async def resend_confirmation(self, *, client: Client = NOBODY, **fields: Any) -> None:
+        """Mails the confirmation for `email` again."""
+        await resend_confirmation(self._parts, fields, client)
+
+    async def log_in(self, *, client: Client = NOBODY, **fields: Any) -> IssuedToken:
+        """A token for `email` or `username`, and `password`."""
+        return await log_in(self._parts, fields, client)
+
+    async def list_sessions(self, user: User) -> list[Token]:
+        """The user's live tokens."""
+        return await list_sessions(self._parts, user)
+
+    async def log_out(
+        self, user: User, token: Token | str | None = None, scope: Scope = "all"
+    ) -> int:
+        """Ends the user's tokens: all; or, of the given one, `current` or the `others`."""
+        digest = token.digest if isinstance(token, Token) else token
+        return await log_out(self._parts, user, digest, scope)
+
+    async def revoke_session(self, user: User, session_id: str) -> None:
+        """Ends one of the user's tokens by its id."""
+        await revoke_session(self._parts, user, session_id)
+
+    async def request_password_reset(self, *, client: Client = NOBODY, **fields: Any) -> None:
+        """Mails a reset token to `email`."""
+        await request_password_reset(self._parts, fields, client)
+
+    async def reset_password(self, *, client: Client = NOBODY, **fields: Any) -> IssuedToken:
+        """Sets a new `password` with `user_id` and `password_reset_token`."""
+        return await reset_password(self._parts, fields, client)
+
+    async def update_account(
+        self, user: User, *, token: Token | None = None, client: Client = NOBODY, **fields: Any
+    ) -> None:
+        """Changes the user's fields. Without a token the caller is trusted to be recent."""
+        await update_account(self._parts, Login(user, token), fields, client)
+
+    async def delete_account(self, user: User, *, token: Token | None = None, **fields: Any) -> None:
+        """Deletes the user, proven by `password`."""
+        await delete_account(self._parts, Login(user, token), fields)
+
+    async def get(self, user_id: object) -> User | None:
+        """The user of that id."""
+        key = self._parts.users.parse_id(user_id)
+        if key is None:
+            return None
+        stored = await self._parts.database.read(lambda s: self._parts.users.by_id(s, key))
+        return stored.user if stored else None
+
+    async def purge_expired(self) -> int:
+        """Deletes all expired tokens, a batch at a time; how many there were."""
+        return await purge_expired(self._parts)

@@ -1,0 +1,182 @@
+"""The account of the user who is logged in: changing and deleting it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from asgi_token_auth.accounts.fields import (
+    INVALID,
+    TAKEN,
+    Changes,
+    is_blank,
+    password_fault,
+    read_email,
+    read_secret,
+    read_username,
+    too_long,
+    validated,
+)
+from asgi_token_auth.accounts.issuing import mail_token
+from asgi_token_auth.accounts.parts import Client, Parts
+from asgi_token_auth.accounts.reset_password import tell_password_changed
+from asgi_token_auth.accounts.sign_up import tell_owner
+from asgi_token_auth.exceptions import InvalidFields, InvalidToken
+from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.tokens import AUTHENTICATION, EMAIL_CHANGE, MAILED, Token
+from asgi_token_auth.storage.users import StoredUser, User
+
+CURRENT_PASSWORD = "current_password"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Login:
+    """The user who is logged in, and the token that says so (None in scripts: trusted)."""
+
+    user: User
+    token: Token | None
+
+
+async def update_account(
+    parts: Parts, login: Login, fields: Mapping[str, Any], client: Client
+) -> None:
+    """Changes what `fields` names; a new e-mail address counts once it is confirmed.
+
+    Raises:
+        InvalidFields: fields are wrong or taken, or `current_password` is needed or wrong.
+        InvalidToken: the token was revoked meanwhile.
+        DatabaseUnavailable, HashingOverloaded: try again.
+    """
+    stored = await _stored(parts, login)
+    changes = _read(parts, stored.user, fields)
+    sensitive = bool({"password", "email"} & set(changes.values))
+    values = await validated(parts, changes)
+    if sensitive and _is_stale(parts, login):
+        await _prove(parts, stored, fields, CURRENT_PASSWORD)
+    password, email = values.pop("password", None), values.pop("email", None)
+    if email is not None and await _is_taken(parts, email):
+        if parts.settings.disclose_accounts != "never":
+            raise InvalidFields({"email": TAKEN})
+        await tell_owner(parts, email)
+        email = None
+    if password is not None:
+        values["hashed_password"] = await parts.passwords.hash(password)
+    if values or email is not None:
+        await _write(parts, login, stored, values, email, client)
+
+
+async def delete_account(parts: Parts, login: Login, fields: Mapping[str, Any]) -> None:
+    """Deletes the user and all that hangs off it, once the password is proven.
+
+    Raises:
+        InvalidFields: the password is missing or wrong.
+        InvalidToken: the token was revoked meanwhile.
+        DatabaseUnavailable, HashingOverloaded: try again.
+    """
+    stored = await _stored(parts, login)
+    field = CURRENT_PASSWORD if CURRENT_PASSWORD in fields else "password"
+    await _prove(parts, stored, fields, field)
+
+    async def delete(session: Session) -> None:
+        await _still_logged_in(parts, session, login, stored)
+        await parts.tokens.revoke(session, stored.user.id, (AUTHENTICATION, *MAILED))
+        await parts.users.delete(session, stored.user.id)
+
+    await parts.database.write(delete)
+
+
+async def _stored(parts: Parts, login: Login) -> StoredUser:
+    stored = await parts.database.read(lambda session: parts.users.by_id(session, login.user.id))
+    if stored is None:
+        raise InvalidToken
+    return stored
+
+
+def _read(parts: Parts, user: User, fields: Mapping[str, Any]) -> Changes:
+    errors = parts.users.field_faults(fields, new=False)
+    values = {name: fields[name] for name in parts.users.writable if name in fields}
+    # Clients send both fields of their form, and leave empty what is to stay.
+    if not is_blank(fields.get("password")):
+        values["password"] = fields["password"]
+        if fault := password_fault(parts, fields["password"]):
+            errors["password"] = fault
+    if parts.users.has_email and not is_blank(fields.get("email")):
+        email = read_email(fields, errors)
+        if email != user.email:
+            values["email"] = email
+    if parts.users.has_username and not is_blank(fields.get("username")):
+        username = read_username(fields, errors)
+        if username != user.username:
+            values["username"] = username
+    return Changes("update_account", user, values, errors)
+
+
+def _is_stale(parts: Parts, login: Login) -> bool:
+    """Whether the login is too long ago to stand for its user in what matters most."""
+    recent = parts.settings.recent_login
+    if recent is None or login.token is None:
+        return False
+    return parts.now() - login.token.created_at > recent.total_seconds() * 1000
+
+
+async def _prove(
+    parts: Parts, stored: StoredUser, fields: Mapping[str, Any], field: str
+) -> None:
+    errors: dict[str, str] = {}
+    password = read_secret(fields, field, errors)
+    if errors or too_long(parts, password):
+        raise InvalidFields(errors or {field: INVALID})
+    verification = await parts.passwords.verify(password, stored.hashed_password)
+    if not verification.valid:
+        raise InvalidFields({field: INVALID})
+
+
+async def _is_taken(parts: Parts, email: str) -> bool:
+    owner = await parts.database.read(lambda session: parts.users.by_login(session, email=email))
+    return owner is not None
+
+
+async def _write(
+    parts: Parts,
+    login: Login,
+    stored: StoredUser,
+    values: dict[str, Any],
+    email: str | None,
+    client: Client,
+) -> None:
+    async def change(session: Session) -> None:
+        await _still_logged_in(parts, session, login, stored)
+        if values:
+            await parts.users.update(session, stored.user.id, values)
+        if "hashed_password" in values:
+            await _end_what_came_before(parts, session, login, stored.user)
+        if email is not None:
+            await mail_token(parts, session, stored.user, EMAIL_CHANGE, email, client)
+
+    try:
+        await parts.database.write(change)
+    except UniqueViolation as violation:
+        raise InvalidFields({parts.users.violated_field(violation): TAKEN}) from violation
+    parts.outbox.wake()
+
+
+async def _still_logged_in(
+    parts: Parts, session: Session, login: Login, proven: StoredUser
+) -> None:
+    """Under the lock: the token is good and the password is the one that was proven."""
+    stored = await parts.users.locked(session, proven.user.id)
+    if stored is None or stored.hashed_password != proven.hashed_password:
+        raise InvalidToken
+    if login.token is None:
+        return
+    purpose, now = (AUTHENTICATION,), parts.now()
+    if not await parts.tokens.find(session, login.token.digest, stored.user.id, purpose, now):
+        raise InvalidToken
+
+
+async def _end_what_came_before(
+    parts: Parts, session: Session, login: Login, user: User
+) -> None:
+    current = login.token.digest if login.token else None
+    await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), but=current)
+    await parts.tokens.revoke(session, user.id, MAILED)
+    await tell_password_changed(parts, session, user)

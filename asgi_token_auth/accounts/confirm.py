@@ -1,0 +1,73 @@
+"""Confirming an address from its mailbox: a new account's, or one an account changes to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from asgi_token_auth.accounts.fields import INVALID, TAKEN, read_secret
+from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
+from asgi_token_auth.accounts.parts import Client, Parts
+from asgi_token_auth.exceptions import InvalidFields
+from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.tokens import CONFIRMATION, EMAIL_CHANGE, MAILED, Token
+from asgi_token_auth.storage.users import User
+from asgi_token_auth.tokens import digest
+
+FIELD = "confirmation_token"
+
+
+async def confirm(
+    parts: Parts, user_id: object, fields: Mapping[str, Any], client: Client
+) -> IssuedToken:
+    """Uses a confirmation token up, and logs its user in.
+
+    Raises:
+        InvalidFields: the token is wrong, used or expired, or the address is by now another's.
+        DatabaseUnavailable: try again.
+    """
+    errors: dict[str, str] = {}
+    secret = read_secret(fields, FIELD, errors)
+    if errors:
+        raise InvalidFields(errors)
+    key = parts.users.parse_id(user_id)
+    if key is None:
+        raise InvalidFields({FIELD: INVALID})
+
+    async def use(session: Session) -> IssuedToken:
+        stored = await parts.users.locked(session, key)
+        purposes = (CONFIRMATION, EMAIL_CHANGE)
+        token = await parts.tokens.consume(session, digest(secret), key, purposes, parts.now())
+        if stored is None or token is None:
+            raise InvalidFields({FIELD: INVALID})
+        user = await _apply(parts, session, stored.user, token)
+        return await issue_token(parts, session, user, client)
+
+    try:
+        issued = await parts.database.write(use)
+    except UniqueViolation as violation:
+        raise InvalidFields({parts.users.violated_field(violation): TAKEN}) from violation
+    parts.outbox.wake()
+    return issued
+
+
+async def _apply(parts: Parts, session: Session, user: User, token: Token) -> User:
+    changes: dict[str, Any] = {}
+    if user.confirmed_at is None:
+        changes["confirmed_at"] = parts.now()
+    if token.purpose == EMAIL_CHANGE and token.sent_to != user.email:
+        changes["email"] = token.sent_to
+        await _leave_address(parts, session, user)
+    elif token.purpose == CONFIRMATION and token.sent_to != user.email:
+        raise InvalidFields({FIELD: INVALID})
+    if changes:
+        await parts.users.update(session, user.id, changes)
+    fresh = await parts.users.by_id(session, user.id)
+    assert fresh is not None
+    return fresh.user
+
+
+async def _leave_address(parts: Parts, session: Session, user: User) -> None:
+    """Whoever reads the old mailbox learns of the change, and can use nothing sent there before."""
+    await parts.tokens.revoke(session, user.id, MAILED)
+    if user.email is not None:
+        subject, text = parts.notices.email_changed(user)
+        await parts.outbox.put(session, "email_changed", user.email, subject, text)

@@ -1,0 +1,43 @@
+"""What keeps itself in order while the application runs."""
+
+import asyncio
+import logging
+
+from asgi_token_auth.accounts.parts import Parts
+from asgi_token_auth.accounts.purge import BATCH, purge_batch
+from asgi_token_auth.exceptions import TokenAuthError
+
+logger = logging.getLogger("asgi_token_auth.housekeeping")
+
+PAUSE_SECONDS = 60.0
+PAUSE_WHILE_MORE_SECONDS = 1.0
+
+
+class Housekeeper:
+    """Starts the mail sender with the application, and purges expired tokens, a batch at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._parts.outbox.wake()  # mails that an earlier process left
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        while True:
+            more = await self._purge()
+            await asyncio.sleep(PAUSE_WHILE_MORE_SECONDS if more else PAUSE_SECONDS)
+
+    async def _purge(self) -> bool:
+        try:
+            return await purge_batch(self._parts) == BATCH
+        except TokenAuthError:
+            logger.info("expired tokens are purged later: the database is busy or down")
+        return False

@@ -1,0 +1,91 @@
+"""Giving tokens out: to a client that proved who it is, or to a mailbox that is to prove it."""
+
+import dataclasses
+from datetime import timedelta
+
+from asgi_token_auth.accounts.parts import Client, Parts
+from asgi_token_auth.storage.database import Session
+from asgi_token_auth.storage.tokens import (
+    AUTHENTICATION,
+    CONFIRMATION,
+    EMAIL_CHANGE,
+    PASSWORD_RESET,
+    Purpose,
+    Token,
+)
+from asgi_token_auth.storage.users import User
+from asgi_token_auth.tokens import digest, new_secret
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """An access token for its user. `expires_in` is in seconds."""
+
+    token: str = dataclasses.field(repr=False)
+    expires_in: int
+    user: User
+
+
+async def issue_token(parts: Parts, session: Session, user: User, client: Client) -> IssuedToken:
+    """A new access token, good once the unit of work is committed."""
+    now = parts.now()
+    lifetime = int(parts.settings.token_lifetime.total_seconds())
+    token_id = new_secret()
+    row = Token(
+        digest=digest(token_id),
+        purpose=AUTHENTICATION,
+        user_id=user.id,
+        created_at=now,
+        expires_at=now + lifetime * 1000,
+        last_used_at=now,
+        user_agent=_cut(client.user_agent, 256),
+        address=_cut(client.address, 64),
+    )
+    await parts.tokens.insert(session, row)
+    issued_at = now // 1000
+    claim = user.id if isinstance(user.id, int) else str(user.id)
+    signed = parts.signer.issue(claim, token_id, issued_at, issued_at + lifetime)
+    return IssuedToken(signed, lifetime, user)
+
+
+async def mail_token(
+    parts: Parts, session: Session, user: User, purpose: Purpose, sent_to: str, client: Client
+) -> None:
+    """Mails a new token of that purpose; it takes the place of those before it."""
+    secret = new_secret()
+    now = parts.now()
+    expires_at = now + int(_lifetime(parts, purpose) / timedelta(milliseconds=1))
+    await parts.tokens.revoke(session, user.id, (purpose,))
+    row = Token(digest(secret), purpose, user.id, now, expires_at, sent_to=sent_to)
+    await parts.tokens.insert(session, row)
+    subject, text = _message(parts, user, purpose, secret, client)
+    await parts.outbox.put(session, purpose, sent_to, subject, text, expires_at=expires_at)
+
+
+def _lifetime(parts: Parts, purpose: Purpose) -> timedelta:
+    return {
+        CONFIRMATION: parts.settings.confirmation_lifetime,
+        EMAIL_CHANGE: parts.settings.email_change_lifetime,
+        PASSWORD_RESET: parts.settings.password_reset_lifetime,
+    }[purpose]
+
+
+def _message(
+    parts: Parts, user: User, purpose: Purpose, secret: str, client: Client
+) -> tuple[str, str]:
+    subject, body = {
+        CONFIRMATION: (parts.emails.welcome_subject, parts.emails.welcome_body),
+        EMAIL_CHANGE: (
+            parts.emails.new_email_address_subject,
+            parts.emails.new_email_address_body,
+        ),
+        PASSWORD_RESET: (parts.emails.password_reset_subject, parts.emails.password_reset_body),
+    }[purpose]
+    return subject(user, client.request), body(user, secret, client.request)
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    """What clients say of themselves, in a form that every database stores."""
+    if text is None:
+        return None
+    return "".join(character if character.isprintable() else "?" for character in text)[:length]

@@ -1,0 +1,79 @@
+"""Logging in with a password."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from asgi_token_auth.accounts.fields import (
+    normalised_email,
+    normalised_username,
+    read_secret,
+    text_fault,
+    too_long,
+)
+from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
+from asgi_token_auth.accounts.parts import Client, Parts
+from asgi_token_auth.exceptions import AccountNotConfirmed, InvalidFields, UnknownCredentials
+from asgi_token_auth.storage.database import Session
+from asgi_token_auth.storage.users import StoredUser
+
+TRIES = 5
+
+
+async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> IssuedToken:
+    """An access token for e-mail address or username and password.
+
+    Raises:
+        InvalidFields: a field is missing or not text.
+        UnknownCredentials: no such user, or a wrong password.
+        AccountNotConfirmed: the password is right, but the account is not confirmed.
+        DatabaseUnavailable, HashingOverloaded: try again.
+    """
+    login, password = _read(parts, fields)
+    for _ in range(TRIES):
+        issued = await _try(parts, login, password, client)
+        if issued is not None:
+            return issued
+    raise UnknownCredentials
+
+
+def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[dict[str, str | None], str]:
+    errors: dict[str, str] = {}
+    name = "username" if "username" in fields and "email" not in fields else "email"
+    if fault := text_fault(fields.get(name)):
+        errors[name] = fault
+    password = read_secret(fields, "password", errors)
+    if password and (fault := too_long(parts, password)):
+        errors["password"] = fault
+    if errors:
+        raise InvalidFields(errors)
+    normalised = normalised_email if name == "email" else normalised_username
+    return {name: normalised(fields[name])}, password
+
+
+async def _try(
+    parts: Parts, login: dict[str, str | None], password: str, client: Client
+) -> IssuedToken | None:
+    """None: the password's hash changed while it was verified, so that proves nothing."""
+    stored = await parts.database.read(lambda session: parts.users.by_login(session, **login))
+    hashed = stored.hashed_password if stored else None
+    verification = await parts.passwords.verify(password, hashed)
+    if stored is None or not verification.valid:
+        raise UnknownCredentials
+    if stored.user.confirmed_at is None:
+        raise AccountNotConfirmed
+    return await parts.database.write(
+        lambda session: _issue(parts, session, stored, verification.new_hash, client)
+    )
+
+
+async def _issue(
+    parts: Parts, session: Session, proven: StoredUser, new_hash: str | None, client: Client
+) -> IssuedToken | None:
+    # Under the lock, the hash must still be the one that was verified: a reset that committed in
+    # between has ended all tokens, and this one would outlive it.
+    stored = await parts.users.locked(session, proven.user.id)
+    if stored is None or stored.hashed_password != proven.hashed_password:
+        return None
+    if new_hash is not None:
+        await parts.users.update(session, stored.user.id, {"hashed_password": new_hash})
+    return await issue_token(parts, session, stored.user, client)

@@ -1,0 +1,45 @@
+"""What every operation on an account works with."""
+
+import dataclasses
+from typing import Any
+
+from asgi_token_auth.mail.messages import Emails, Notices
+from asgi_token_auth.mail.outbox import Outbox
+from asgi_token_auth.passwords import PasswordHasher
+from asgi_token_auth.settings import Settings
+from asgi_token_auth.storage.database import Database
+from asgi_token_auth.storage.tokens import Tokens
+from asgi_token_auth.storage.users import Users
+from asgi_token_auth.tokens import TokenSigner
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who asks: noted with the token that a login gives.
+
+    `request` is the HTTP request where there is one. No operation looks into it; the
+    application's mail builders are given it.
+    """
+
+    user_agent: str | None = None
+    address: str | None = None
+    request: Any = dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of one TokenAuth that operations work with."""
+
+    settings: Settings
+    database: Database
+    users: Users
+    tokens: Tokens
+    outbox: Outbox
+    passwords: PasswordHasher
+    signer: TokenSigner
+    emails: Emails
+    notices: Notices
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, by the configured clock."""
+        return int(self.settings.clock().timestamp() * 1000)

@@ -1,0 +1,52 @@
+"""A user's live tokens: listing them, and logging out."""
+
+from typing import Literal
+
+from asgi_token_auth.accounts.parts import Parts
+from asgi_token_auth.exceptions import SessionNotFound
+from asgi_token_auth.storage.tokens import AUTHENTICATION, Token
+from asgi_token_auth.storage.users import User
+from asgi_token_auth.tokens import digest
+
+Scope = Literal["current", "others", "all"]
+SCOPES: tuple[Scope, ...] = ("current", "others", "all")
+
+
+async def list_sessions(parts: Parts, user: User) -> list[Token]:
+    """The user's live access tokens, newest first.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    return await parts.database.read(
+        lambda session: parts.tokens.of_user(session, user.id, parts.now())
+    )
+
+
+async def log_out(parts: Parts, user: User, current: str | None, scope: Scope) -> int:
+    """Ends the token with the digest `current`, the `others`, or `all`; how many ended.
+
+    Raises:
+        DatabaseUnavailable: try again.
+        ValueError: no token is given, and the scope is not `all`.
+    """
+    if current is None and scope != "all":
+        raise ValueError(f"scope {scope!r} needs a token to start from")
+    only = current if scope == "current" else None
+    but = current if scope == "others" else None
+    return await parts.database.write(
+        lambda session: parts.tokens.revoke(session, user.id, (AUTHENTICATION,), only=only, but=but)
+    )
+
+
+async def revoke_session(parts: Parts, user: User, session_id: str) -> None:
+    """Ends one of the user's own tokens, named by its id in the list or by its `token_id` claim.
+
+    Raises:
+        SessionNotFound: the user has no such token.
+        DatabaseUnavailable: try again.
+    """
+    for named in (session_id, digest(session_id)):
+        if await log_out(parts, user, named, "current"):
+            return
+    raise SessionNotFound

@@ -1,0 +1,83 @@
+"""Sign-up: by e-mail, to be confirmed from its mailbox; or by username, confirmed at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from asgi_token_auth.accounts.fields import (
+    BLANK,
+    TAKEN,
+    Changes,
+    is_blank,
+    password_fault,
+    read_email,
+    read_username,
+    validated,
+)
+from asgi_token_auth.accounts.issuing import mail_token
+from asgi_token_auth.accounts.parts import Client, Parts
+from asgi_token_auth.exceptions import InvalidFields
+from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.tokens import CONFIRMATION
+from asgi_token_auth.storage.users import User
+
+
+async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> User | None:
+    """Creates an account; None: the address has one, and `disclose_accounts` says not to tell.
+
+    Raises:
+        InvalidFields: fields are wrong, or the e-mail address or username is taken.
+        DatabaseUnavailable, HashingOverloaded: try again.
+    """
+    changes = _read(parts, fields)
+    values = await validated(parts, changes)
+    password = values.pop("password")
+    row = {**values, "hashed_password": await parts.passwords.hash(password)}
+    row["confirmed_at"] = None if row.get("email") else parts.now()
+
+    async def create(session: Session) -> User:
+        user = await parts.users.insert(session, row)
+        if user.email is not None:
+            await mail_token(parts, session, user, CONFIRMATION, user.email, client)
+        return user
+
+    try:
+        user = await parts.database.write(create)
+    except UniqueViolation as violation:
+        return await _taken(parts, parts.users.violated_field(violation), row)
+    parts.outbox.wake()
+    return user
+
+
+async def _taken(parts: Parts, field: str, row: Mapping[str, Any]) -> None:
+    if field != "email" or parts.settings.disclose_accounts != "never":
+        raise InvalidFields({field: TAKEN})
+    await tell_owner(parts, row["email"])
+
+
+async def tell_owner(parts: Parts, email: str) -> None:
+    """Tells the owner of an address, and nobody else, that it has an account already."""
+
+    async def tell(session: Session) -> None:
+        owner = await parts.users.by_login(session, email=email)
+        if owner is not None and owner.user.email is not None:
+            subject, text = parts.notices.account_exists(owner.user)
+            await parts.outbox.put(session, "account_exists", owner.user.email, subject, text)
+
+    await parts.database.write(tell)
+    parts.outbox.wake()
+
+
+def _read(parts: Parts, fields: Mapping[str, Any]) -> Changes:
+    errors = parts.users.field_faults(fields, new=True)
+    values = {name: fields[name] for name in parts.users.writable if fields.get(name) is not None}
+    # Both: an e-mail sign-up with a name. Only the mailbox can prove that the address is theirs.
+    if parts.users.has_email and not is_blank(fields.get("email")):
+        values["email"] = read_email(fields, errors)
+    if parts.users.has_username and not is_blank(fields.get("username")):
+        values["username"] = read_username(fields, errors)
+    if not {"email", "username"} & set(values):
+        errors["email" if parts.users.has_email else "username"] = BLANK
+    values["password"] = fields.get("password")
+    if fault := password_fault(parts, values["password"]):
+        errors["password"] = fault
+    return Changes("sign_up", None, values, errors)

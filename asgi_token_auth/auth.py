@@ -1,0 +1,199 @@
+"""TokenAuth: builds the parts from the settings, and holds them together."""
+
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from asgi_token_auth.accounts import Accounts, Parts
+from asgi_token_auth.accounts.housekeeping import Housekeeper
+from asgi_token_auth.endpoints import Endpoints
+from asgi_token_auth.endpoints.routes import build_app
+from asgi_token_auth.exceptions import SettingsError
+from asgi_token_auth.mail.messages import Notices, builders
+from asgi_token_auth.mail.outbox import Outbox
+from asgi_token_auth.mail.transports import ConsoleTransport, MailTransport, transport_from_url
+from asgi_token_auth.passwords import PasswordHasher, recommended_context
+from asgi_token_auth.settings import Settings
+from asgi_token_auth.storage.database import Database
+from asgi_token_auth.storage.outbox import OutboxRows
+from asgi_token_auth.storage.schema import create_tables
+from asgi_token_auth.storage.tables import (
+    check_users_table,
+    outbox_table,
+    tokens_table,
+    users_table,
+)
+from asgi_token_auth.storage.tokens import Tokens
+from asgi_token_auth.storage.users import Users
+from asgi_token_auth.tokens import TokenSigner
+from asgi_token_auth.verification import Verifier
+from asgi_token_auth.wrapping import WrappedApp
+
+
+class TokenAuth:
+    """Token authentication over one database. Settings are checked here, all at once.
+
+    Args:
+        database: a URL (sqlite, postgresql, mysql), or a `databases.Database`.
+        secret_key: at least 32 random bytes; or several keys: the first signs, all verify.
+        email_sender: the address mails come from.
+        users: the SQLAlchemy table of users; by default `users_table()`.
+        user_fields: the extra columns of `users` that clients may set; by default those of plain
+            text without a default of their own.
+        algorithm: HS256, HS384 or HS512.
+        password_context: a passlib CryptContext; by default argon2id.
+        password_policy: lengths; `PasswordPolicy.recommended()` is the one to deploy with.
+        token_lifetime: how long a login lasts (7 days).
+        confirmation_lifetime, email_change_lifetime, password_reset_lifetime: how long mailed
+            tokens last (3 days, 1 day, 1 hour).
+        recent_login: how long a login may change password and e-mail without the present
+            password (20 minutes); None: always.
+        emails: an object with any of the six builders, see `mail.messages.Emails`.
+        mail_transport: what sends mails; a `MailTransport` or its URL. By default the console.
+        confirmation_url, password_reset_url, email_change_url: links for the mails, with
+            `{token}` and `{user_id}` to be filled in.
+        user_validator: called with the `Changes` at sign-up, account update and password reset.
+        disclose_accounts: whether sign-up ("at_sign_up"), also resets ("always"), or nothing
+            ("never") tells who has an account.
+        send_mail: whether this process sends mails.
+        hashing_threads, hashing_queue: passwords hashed at once (one a core), and waiting (256).
+        database_connections, database_timeout: the most connections (8), and how long a request
+            waits for the database (5 seconds).
+        maximum_body_bytes: the largest request body (16 KiB).
+        clock: the time now, aware.
+
+    Raises:
+        SettingsError: names every setting that is wrong.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = _settings(settings)
+        self.users = check_users_table(self._users_table())
+        self.metadata = sqlalchemy.MetaData()
+        self._database = Database(
+            self.settings.database,
+            connections=self.settings.database_connections,
+            timeout=self.settings.database_timeout.total_seconds(),
+        )
+        parts = self._parts()
+        self._outbox, self._passwords = parts.outbox, parts.passwords
+        self._housekeeper = Housekeeper(parts)
+        self.accounts = Accounts(parts)
+        self.verifier = Verifier(
+            self._database, parts.users, parts.tokens, parts.signer, self.settings.clock
+        )
+        self.endpoints = Endpoints(parts, self.verifier)
+        self.app: Starlette = build_app(self.endpoints)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> "TokenAuth":
+        """Built from `TOKEN_AUTH_DATABASE`, `TOKEN_AUTH_SECRET_KEY` and so on; overrides win.
+
+        Raises:
+            SettingsError: names every variable that is missing, unknown or wrong.
+        """
+        settings = Settings.from_env(environ, **overrides)
+        return cls(**{name: getattr(settings, name) for name in settings.__dataclass_fields__})
+
+    def __repr__(self) -> str:
+        return f"TokenAuth({self.settings!r})"
+
+    def wrap(
+        self,
+        app: ASGIApp,
+        *,
+        mount: str = "/api",
+        protect: Sequence[str] = (),
+        public: Sequence[str] = (),
+        optional: Sequence[str] = (),
+    ) -> WrappedApp:
+        """`app` with the account endpoints under `mount` and a guard before `protect`.
+
+        Raises:
+            SettingsError: a path is not absolute or not in normal form.
+        """
+        return WrappedApp(
+            app, self, mount=mount, protect=protect, public=public, optional=optional
+        )
+
+    async def create_tables(self) -> None:
+        """Creates the tables that are not there yet.
+
+        Raises:
+            DatabaseUnavailable: the database is down.
+        """
+        await create_tables(self._database, [self.users, *self.metadata.sorted_tables])
+
+    async def startup(self) -> None:
+        """Connects, and begins to send mail. A database that is down now is waited for later."""
+        self._housekeeper.start()
+
+    async def shutdown(self) -> None:
+        """Finishes what is under way, then disconnects."""
+        await self._housekeeper.stop()
+        await self._outbox.stop()
+        await self._database.disconnect()
+
+    async def __aenter__(self) -> "TokenAuth":
+        await self.startup()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.shutdown()
+
+    def _users_table(self) -> sqlalchemy.Table:
+        return users_table() if self.settings.users is None else self.settings.users
+
+    def _parts(self) -> Parts:
+        settings = self.settings
+        users = Users(self.users, settings.user_fields)
+        return Parts(
+            settings=settings,
+            database=self._database,
+            users=users,
+            tokens=Tokens(tokens_table(self.metadata, self.users), users),
+            outbox=self._build_outbox(),
+            passwords=PasswordHasher(
+                settings.password_context or recommended_context(),
+                threads=settings.hashing_threads,
+                queue=settings.hashing_queue,
+            ),
+            signer=TokenSigner(settings.keys, settings.algorithm, settings.clock),
+            emails=builders(settings),
+            notices=Notices(),
+        )
+
+    def _build_outbox(self) -> Outbox:
+        return Outbox(
+            self._database,
+            OutboxRows(outbox_table(self.metadata)),
+            _transport(self.settings.mail_transport),
+            keys=self.settings.keys,
+            sender=self.settings.email_sender,
+            clock=self.settings.clock,
+            sends=self.settings.send_mail,
+        )
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    known = Settings.__dataclass_fields__
+    faults = [f"{name} is not a setting" for name in given if name not in known]
+    required = ("database", "secret_key", "email_sender")
+    faults += [f"{name} is missing" for name in required if name not in given]
+    if faults:
+        raise SettingsError(*faults)
+    return Settings(**given)
+
+
+def _transport(given: MailTransport | str | None) -> MailTransport:
+    transport = transport_from_url(given) if isinstance(given, str) else given
+    if transport is None:
+        return ConsoleTransport()
+    if not isinstance(transport, MailTransport):
+        raise SettingsError("mail_transport must have an async method send(mail)")
+    return transport

@@ -1,0 +1,44 @@
+"""The account of the user who is logged in: /account."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from asgi_token_auth.accounts.account import delete_account, update_account
+from asgi_token_auth.endpoints.bodies import nested
+from asgi_token_auth.endpoints.endpoint import EndpointGroup, as_json, client_of, endpoint, ok
+from asgi_token_auth.endpoints.errors import NO_STORE
+from asgi_token_auth.storage.users import User
+
+
+class AccountEndpoints(EndpointGroup):
+    """One's own account."""
+
+    @endpoint
+    async def show_account(self, request: Request) -> Response:
+        """GET /account"""
+        login = await self._login(request)
+        return JSONResponse({"account": _shown(login.user)}, headers=NO_STORE)
+
+    @endpoint
+    async def update_account(self, request: Request) -> Response:
+        """PUT /account"""
+        login, body = await self._login(request), await self._body(request)
+        fields = nested(body, "account")
+        if "current_password" in body:
+            fields = {"current_password": body["current_password"], **fields}
+        await update_account(self._parts, login, fields, client_of(request))
+        return ok()
+
+    @endpoint
+    async def delete_account(self, request: Request) -> Response:
+        """DELETE /account"""
+        login = await self._login(request)
+        await delete_account(self._parts, login, await self._body(request))
+        return ok()
+
+
+def _shown(user: User) -> dict[str, Any]:
+    own = {"id": user.id, "email": user.email, "username": user.username}
+    return {name: as_json(value) for name, value in {**user.fields, **own}.items()}

@@ -1,0 +1,63 @@
+"""The sub-app: each path of the wire contract, and JSON for every path that is none."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from asgi_token_auth.endpoints import Endpoints
+from asgi_token_auth.endpoints.errors import base_error
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build_app(endpoints: Endpoints) -> Starlette:
+    """A Starlette application to be mounted where the account endpoints shall be."""
+    app = Starlette(routes=build_routes(endpoints), exception_handlers={HTTPException: _http_error})
+    # A redirect would send a password on to wherever the Host header says.
+    app.router.redirect_slashes = False
+    return app
+
+
+def build_routes(endpoints: Endpoints) -> list[Route]:
+    """The routes, relative to the mount. One route a path, so that 405 can name all its methods."""
+    sessions = {
+        "GET": endpoints.list_sessions,
+        "POST": endpoints.log_in,
+        "DELETE": endpoints.log_out,
+    }
+    account = {
+        "GET": endpoints.show_account,
+        "PUT": endpoints.update_account,
+        "DELETE": endpoints.delete_account,
+    }
+    return [
+        _route("/users", {"POST": endpoints.sign_up}),
+        _route("/users/{id}/confirm", {"POST": endpoints.confirm}),
+        _route("/confirmations", {"POST": endpoints.resend_confirmation}),
+        _route("/sessions", sessions),
+        _route("/session", sessions),
+        _route("/sessions/{token_id}", {"DELETE": endpoints.revoke_session}),
+        _route("/password_resets", {"POST": endpoints.request_password_reset}),
+        _route("/password_resets/reset", {"POST": endpoints.reset_password}),
+        _route("/account", account),
+    ]
+
+
+def _route(path: str, by_method: dict[str, Endpoint]) -> Route:
+    async def dispatch(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await by_method[method](request)
+
+    return Route(path, dispatch, methods=list(by_method))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = base_error(error.status_code, HTTPStatus(error.status_code).phrase)
+    response.headers.update(error.headers or {})
+    return response

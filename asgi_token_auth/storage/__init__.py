@@ -1,0 +1,1 @@
+"""What is kept: connections, tables, and one module of queries a table."""

@@ -1,0 +1,145 @@
+"""What differs between SQLite, PostgreSQL and MariaDB/MySQL."""
+
+import sqlite3
+from typing import Any, ClassVar
+
+from databases import DatabaseURL
+from databases.core import Connection
+
+from asgi_token_auth.exceptions import SettingsError
+
+SQLITE_BUSY_SECONDS = 5.0
+
+
+class SQLiteConnection(sqlite3.Connection):
+    """A connection with what a server needs switched on: SQLite forgets these each time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute(f"PRAGMA busy_timeout = {int(SQLITE_BUSY_SECONDS * 1000)}").close()
+        self.execute("PRAGMA journal_mode = WAL").close()
+        self.execute("PRAGMA synchronous = NORMAL").close()
+        self.execute("PRAGMA foreign_keys = ON").close()
+
+
+class Dialect:
+    """PostgreSQL, and what the others share with it."""
+
+    name = "postgresql"
+    driver = "asyncpg"
+    extra = "postgresql"
+    begin: ClassVar[tuple[str, ...]] = ("BEGIN",)
+    row_lock = True
+    single_writer = False
+
+    def options(self, connections: int) -> dict[str, Any]:
+        """What to open a pool with."""
+        return {"min_size": 1, "max_size": connections}
+
+    async def changed(self, connection: Connection, statement: Any, values: Any = None) -> int:
+        """Rows that an UPDATE or DELETE really changed.
+
+        `databases` has three answers for this, all wrong: None, a stale row id, or a count.
+        """
+        return len(await connection.fetch_all(statement.returning(statement.table.c[0])))
+
+    def violated(self, error: BaseException) -> str | None:
+        """The unique constraint that `error` is a violation of: its name or its text."""
+        if getattr(error, "sqlstate", None) == "23505":
+            return str(getattr(error, "constraint_name", ""))
+        return None
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Whether the same unit of work may succeed if run again: deadlock, serialization."""
+        return getattr(error, "sqlstate", None) in ("40001", "40P01")
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Whether the server answered, so that the connection itself is sound."""
+        state = getattr(error, "sqlstate", None)
+        return isinstance(state, str) and state[:2] not in ("08", "53", "57", "58", "XX")
+
+
+class SQLite(Dialect):
+    name = "sqlite"
+    driver = "aiosqlite"
+    extra = "sqlite"
+    # A deferred BEGIN that reads, then writes, fails at once when another has written.
+    begin = ("BEGIN IMMEDIATE",)
+    row_lock = False
+    single_writer = True
+
+    def options(self, connections: int) -> dict[str, Any]:
+        return {"factory": SQLiteConnection, "timeout": SQLITE_BUSY_SECONDS}
+
+    async def changed(self, connection: Connection, statement: Any, values: Any = None) -> int:
+        await connection.execute(statement)
+        return int(await connection.fetch_val("SELECT changes()"))
+
+    def violated(self, error: BaseException) -> str | None:
+        name = getattr(error, "sqlite_errorname", "")
+        return str(error) if name in _SQLITE_UNIQUE else None
+
+    def is_transient(self, error: BaseException) -> bool:
+        return False
+
+    def is_refusal(self, error: BaseException) -> bool:
+        name = str(getattr(error, "sqlite_errorname", ""))
+        return isinstance(error, sqlite3.Error) and name.startswith(
+            ("SQLITE_CONSTRAINT", "SQLITE_ERROR", "SQLITE_MISMATCH")
+        )
+
+
+_SQLITE_UNIQUE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
+
+
+class MySQL(Dialect):
+    """MariaDB and MySQL."""
+
+    name = "mysql"
+    driver = "asyncmy"
+    extra = "mysql"
+    # REPEATABLE READ locks gaps: two sign-ups side by side would deadlock.
+    begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
+
+    async def changed(self, connection: Connection, statement: Any, values: Any = None) -> int:
+        await connection.execute(statement)
+        return int(await connection.fetch_val("SELECT ROW_COUNT()"))
+
+    def violated(self, error: BaseException) -> str | None:
+        return str(error.args[1]) if _mysql_code(error) == 1062 else None
+
+    def is_transient(self, error: BaseException) -> bool:
+        return _mysql_code(error) in (1205, 1213, 1020)
+
+    def is_refusal(self, error: BaseException) -> bool:
+        code = _mysql_code(error)
+        return code is not None and 1000 <= code < 2000 and code not in (1040, 1053, 1077, 1079)
+
+
+def _mysql_code(error: BaseException) -> int | None:
+    code = error.args[0] if len(error.args) > 1 else None
+    return code if type(code) is int else None
+
+
+DIALECTS = {"sqlite": SQLite, "postgresql": Dialect, "mysql": MySQL}
+ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}
+
+
+def read_url(text: str) -> tuple[DatabaseURL, Dialect]:
+    """The URL with the driver this library is tested with, and its dialect.
+
+    Raises:
+        SettingsError: not a database URL, an unknown database, or SQLite in memory.
+    """
+    try:
+        url = DatabaseURL(text)
+        name = ALIASES.get(url.dialect, url.dialect)
+        dialect = DIALECTS[name]()
+    except Exception as error:
+        # The URL may hold a password: neither it nor the error's text is repeated.
+        raise SettingsError("database must be a URL of sqlite, postgresql or mysql") from error
+    if name == "sqlite" and (not url.database or ":memory:" in text or "mode=memory" in text):
+        raise SettingsError("database must be a file: SQLite in memory is empty for each connection")
+    scheme = "mysql+asyncmy" if name == "mysql" else name
+    rest = text.partition("://")[2]
+    return DatabaseURL(f"{scheme}://{rest}"), dialect

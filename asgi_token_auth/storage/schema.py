@@ -1,0 +1,55 @@
+"""Creating the tables, for applications that keep no migrations of their own."""
+
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from asgi_token_auth.storage.database import Database, Session
+
+COMPILERS: dict[str, Any] = {
+    "sqlite": sqlite.dialect,
+    "postgresql": postgresql.dialect,
+    "mysql": mysql.dialect,
+}
+# Processes that start together would create the tables together: PostgreSQL fails one of them.
+LOCKS = {"postgresql": "SELECT pg_advisory_xact_lock(7036874417766)"}
+INDEX_EXISTS = {
+    "mysql": "SELECT COUNT(*) FROM information_schema.statistics WHERE"
+    " table_schema = DATABASE() AND table_name = :table AND index_name = :name",
+    "postgresql": "SELECT COUNT(*) FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid"
+    " WHERE i.indrelid = to_regclass(:table) AND c.relname = :name",
+    "sqlite": "SELECT COUNT(*) FROM sqlite_master WHERE"
+    " type = 'index' AND tbl_name = :table AND name = :name",
+}
+
+
+async def create_tables(database: Database, tables: list[Table]) -> None:
+    """Creates the tables and indexes that are not there; changes none that are.
+
+    Raises:
+        DatabaseUnavailable: the database is down, or refuses.
+    """
+
+    async def create(session: Session) -> None:
+        if database.dialect.name in LOCKS:
+            await session.run(LOCKS[database.dialect.name])
+        for table in tables:
+            await _create(session, table, database.dialect.name)
+
+    await database.write(create)
+
+
+async def _create(session: Session, table: Table, dialect: str) -> None:
+    await session.run(_sql(CreateTable(table, if_not_exists=True), dialect))
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        found = await session.one(
+            INDEX_EXISTS[dialect], {"table": table.name, "name": str(index.name)}
+        )
+        if not found[0]:
+            await session.run(_sql(CreateIndex(index), dialect))
+
+
+def _sql(statement: Any, dialect: str) -> str:
+    return str(statement.compile(dialect=COMPILERS[dialect]())).strip()

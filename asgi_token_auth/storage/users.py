@@ -1,0 +1,230 @@
+"""Queries on the users table, whatever columns and keys the application gave it."""
+
+import dataclasses
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Integer, String, Table, Uuid, select
+
+from asgi_token_auth.exceptions import SettingsError
+from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.tables import OWN_USER_COLUMNS
+
+UserId = int | str | uuid.UUID
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class User:
+    """A user as the application sees one: what `request.user` is.
+
+    Extra columns of the users table are attributes too (`user.name`). The password's hash is
+    not here, so no template, log or answer can show it.
+    """
+
+    id: Any
+    email: str | None
+    username: str | None
+    confirmed_at: int | None
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+    is_authenticated = True
+
+    @property
+    def display_name(self) -> str:
+        """For people: the username, else the e-mail address."""
+        return self.username or self.email or str(self.id)
+
+    @property
+    def identity(self) -> str:
+        """For machines: the id as text."""
+        return str(self.id)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in User.__slots__ or name not in self.fields:
+            raise AttributeError(f"a user has no {name!r}")
+        return self.fields[name]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredUser:
+    """A user with what only the account operations may see."""
+
+    user: User
+    hashed_password: str = dataclasses.field(repr=False)
+
+
+class Users:
+    """The users table.
+
+    Args:
+        table: checked by `tables.check_users_table`.
+        writable: the extra columns that clients may set; by default those of text with no
+            default of their own and no foreign key (a role or a flag is the application's to set).
+    """
+
+    def __init__(self, table: Table, writable: Sequence[str] | None = None) -> None:
+        self.table = table
+        self.has_email = "email" in table.c
+        self.has_username = "username" in table.c
+        self._extra = [name for name in table.c.keys() if name not in OWN_USER_COLUMNS]  # noqa: SIM118
+        self._select = select(table)
+        self.writable = self._writable(writable)
+
+    def parse_id(self, given: object) -> UserId | None:
+        """The key as the table has it, from a number or its text; None: no user can have it."""
+        column = self.table.c.id.type
+        if isinstance(column, Integer):
+            return _parse_integer(given)
+        if not isinstance(given, str):
+            return None
+        if isinstance(column, Uuid):
+            return _parse_uuid(given, as_uuid=column.as_uuid)
+        return given if _fits(column, given) else None
+
+    async def by_id(self, session: Session, user_id: UserId) -> StoredUser | None:
+        return self._read(await session.one(self._where(id=user_id)))
+
+    async def by_login(
+        self, session: Session, *, email: str | None = None, username: str | None = None
+    ) -> StoredUser | None:
+        if email is not None and self.has_email:
+            return self._read(await session.one(self._where(email=email)))
+        if username is not None and self.has_username:
+            return self._read(await session.one(self._where(username=username)))
+        return None
+
+    async def locked(self, session: Session, user_id: UserId) -> StoredUser | None:
+        """The user, whom no other unit of work changes until this one ends."""
+        return self._read(await session.locked(self._where(id=user_id)))
+
+    async def insert(self, session: Session, values: Mapping[str, Any]) -> User:
+        """A new user.
+
+        Raises:
+            UniqueViolation: the e-mail address or username is another's.
+        """
+        row = {**self._new_key(), **values}
+        key = await session.insert(self.table.insert().values(**row))
+        stored = await self.by_id(session, row.get("id", key))
+        assert stored is not None
+        return stored.user
+
+    async def update(self, session: Session, user_id: UserId, values: Mapping[str, Any]) -> int:
+        """Changes a user; how many rows were changed.
+
+        Raises:
+            UniqueViolation: the e-mail address or username is another's.
+        """
+        statement = self.table.update().where(self.table.c.id == user_id).values(**values)
+        return await session.change(statement)
+
+    async def delete(self, session: Session, user_id: UserId) -> int:
+        return await session.change(self.table.delete().where(self.table.c.id == user_id))
+
+    def violated_field(self, violation: UniqueViolation) -> str:
+        """Which field of the request stands in the way."""
+        names = sorted(self.table.c.keys(), key=len, reverse=True)  # 'username' before 'name'
+        return next((name for name in names if name in violation.constraint), "base")
+
+    def user_from(self, row: Any) -> User:
+        """A user from a row with all columns of the table under their names."""
+        values = row._mapping
+        return User(
+            id=values["id"],
+            email=values["email"] if self.has_email else None,
+            username=values["username"] if self.has_username else None,
+            confirmed_at=values["confirmed_at"],
+            fields={name: values[name] for name in self._extra},
+        )
+
+    def field_faults(self, values: Mapping[str, Any], *, new: bool) -> dict[str, str]:
+        """What is wrong with the extra columns: missing, of a wrong type, or too long."""
+        faults = {}
+        for name in self.writable:
+            fault = self._field_fault(name, values, new=new)
+            if fault:
+                faults[name] = fault
+        return faults
+
+    def _field_fault(self, name: str, values: Mapping[str, Any], *, new: bool) -> str | None:
+        column = self.table.c[name]
+        value = values.get(name)
+        if value is None:
+            asked = new or name in values
+            required = not column.nullable and column.default is None
+            return "can't be blank" if asked and required and column.server_default is None else None
+        return None if _fits(column.type, value) else "invalid"
+
+    def _where(self, **condition: Any) -> Any:
+        ((name, value),) = condition.items()
+        return self._select.where(self.table.c[name] == value)
+
+    def _read(self, row: Any) -> StoredUser | None:
+        if row is None:
+            return None
+        return StoredUser(self.user_from(row), row._mapping["hashed_password"])
+
+    def _new_key(self) -> dict[str, Any]:
+        column = self.table.c.id
+        if isinstance(column.type, Integer) or column.default is not None:
+            return {} if isinstance(column.type, Integer) else {"id": _default(column)}
+        key = uuid.uuid4()
+        return {"id": key if isinstance(column.type, Uuid) and column.type.as_uuid else str(key)}
+
+    def _writable(self, given: Sequence[str] | None) -> tuple[str, ...]:
+        if given is None:
+            columns = (self.table.c[name] for name in self._extra)
+            return tuple(column.name for column in columns if _is_plain_text(column))
+        unknown = [name for name in given if name not in self._extra]
+        if unknown:
+            raise SettingsError(f"user_fields names {unknown[0]!r}, which is no extra column of users")
+        return tuple(given)
+
+
+def _is_plain_text(column: Any) -> bool:
+    has_default = column.default is not None or column.server_default is not None
+    return isinstance(column.type, String) and not has_default and not column.foreign_keys
+
+
+def _default(column: Any) -> Any:
+    """A key made by the column's own default, so that it is known without asking the database."""
+    default = column.default
+    return default.arg(None) if default.is_callable else default.arg
+
+
+def _parse_integer(given: object) -> int | None:
+    if type(given) is str and given.isascii() and given.isdigit() and len(given) < 20:
+        given = int(given)
+    return given if type(given) is int and 0 < given < 2**31 else None
+
+
+def _parse_uuid(given: str, *, as_uuid: bool) -> Any:
+    try:
+        key = uuid.UUID(given)
+    except ValueError:
+        return None
+    return key if as_uuid else str(key)
+
+
+def _fits(column_type: Any, value: Any) -> bool:
+    """Whether a JSON value can be stored as it is: no dialect may see one that it refuses."""
+    expected = column_type.python_type
+    if expected is str:
+        return _is_storable_text(value) and len(value) <= (column_type.length or 65_535 // 4)
+    if expected is int:
+        return type(value) is int and -(2**31) <= value < 2**31
+    if expected is float:
+        return type(value) in (int, float)
+    if expected is bool:
+        return type(value) is bool
+    return expected in (dict, list) and isinstance(value, dict | list)
+
+
+def _is_storable_text(value: object) -> bool:
+    """Text that every dialect takes: no NUL (PostgreSQL), no lone surrogate (all)."""
+    return (
+        isinstance(value, str)
+        and "\0" not in value
+        and not any("\ud800" <= character <= "\udfff" for character in value)
+    )

@@ -1,0 +1,79 @@
+"""The package's metadata; pyproject.toml holds only build-system and tool settings."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "asgi_token_auth/__init__.py").read_text())
+assert VERSION is not None
+
+POSTGRESQL = ["asyncpg>=0.29"]
+MYSQL = ["asyncmy>=0.2.10"]
+BCRYPT = ["bcrypt>=4.0.1,<5"]  # passlib 1.7.4 fails with bcrypt 5
+DEMO = ["uvicorn>=0.30", "websockets>=13"]
+DEV = [
+    "mypy>=1.13",
+    "ruff>=0.8",
+    "types-passlib",
+    "types-python-jose",
+]
+TEST = [
+    *POSTGRESQL,
+    *MYSQL,
+    *BCRYPT,
+    *DEMO,
+    "pytest>=8.3",
+    "pytest-asyncio>=0.24",
+    "pytest-cov>=6",
+    "hypothesis>=6.100",
+    "hypercorn>=0.17",
+    "granian>=1.6",
+    "fastapi>=0.115",
+    "litestar>=2.12",
+    "quart>=0.19",
+    "django>=5",
+]
+
+setup(
+    name="asgi_token_auth",
+    version=VERSION[1],
+    description="Token authentication for any ASGI app: revocable Bearer tokens, accounts, mail.",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["asgi_token_auth", "asgi_token_auth.*"]),
+    package_data={"asgi_token_auth": ["py.typed"]},
+    zip_safe=False,
+    python_requires=">=3.11",
+    install_requires=[
+        "starlette>=1.3.1,<2",
+        "databases>=0.9,<0.10",
+        "sqlalchemy>=2.0.7,<2.2",
+        "aiosqlite>=0.20",
+        "passlib>=1.7.4,<2",
+        "argon2-cffi>=21.3,<26",
+        "python-jose[cryptography]>=3.5,<4",
+        "cryptography>=42",
+        "httpx>=0.27,<1",
+        "email-validator>=2.1",
+    ],
+    extras_require={
+        "postgresql": POSTGRESQL,
+        "mysql": MYSQL,
+        "bcrypt": BCRYPT,
+        "demo": DEMO,
+        "test": TEST,
+        "dev": [*TEST, *DEV],
+    },
+    entry_points={"console_scripts": ["asgi-token-auth = asgi_token_auth.cli:main"]},
+    classifiers=[
+        "Framework :: AsyncIO",
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Typing :: Typed",
+    ],
+)
