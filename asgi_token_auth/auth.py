@@ -1,6 +1,5 @@
 """TokenAuth: builds the parts from the settings, and holds them together."""
 
-
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -117,9 +116,7 @@ class TokenAuth:
         Raises:
             SettingsError: a path is not absolute or not in normal form.
         """
-        return WrappedApp(
-            app, self, mount=mount, protect=protect, public=public, optional=optional
-        )
+        return WrappedApp(app, self, mount=mount, protect=protect, public=public, optional=optional)
 
     async def create_tables(self) -> None:
         """Creates the tables that are not there yet.

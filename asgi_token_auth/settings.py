@@ -162,7 +162,10 @@ def _value_faults(settings: Settings) -> list[str]:
         "user_validator must be callable": settings.user_validator is None
         or callable(settings.user_validator),
         "clock must be callable": callable(settings.clock),
-        **{f"{name} must be a positive timedelta": _is_duration(settings, name) for name in DURATIONS},
+        **{
+            f"{name} must be a positive timedelta": _is_duration(settings, name)
+            for name in DURATIONS
+        },
         **{f"{name} must be a positive whole number": _is_count(settings, name) for name in COUNTS},
     }
     return [message for message, holds in checks.items() if not holds]
@@ -182,9 +185,7 @@ TEXTS = ("database", "email_sender", "algorithm", "disclose_accounts", "mail_tra
 
 
 def _is_sender(sender: object) -> bool:
-    return (
-        isinstance(sender, str) and "@" in sender and sender.isprintable() and "," not in sender
-    )
+    return isinstance(sender, str) and "@" in sender and sender.isprintable() and "," not in sender
 
 
 def _is_duration(settings: Settings, name: str) -> bool:
@@ -210,7 +211,9 @@ def _url_faults(settings: Settings) -> list[str]:
         if not isinstance(url, str) or urlsplit(url).scheme not in ("https", "http"):
             faults.append(f"{name} must be an absolute http(s) URL")
         elif "{token}" not in url or not _formats(url):
-            faults.append(f"{name} must hold {{token}}, may hold {{user_id}}, and nothing else in braces")
+            faults.append(
+                f"{name} must hold {{token}}, may hold {{user_id}}, and nothing else in braces"
+            )
     return faults
 
 

@@ -110,7 +110,8 @@ class TokenSigner:
 
 
 _SIGNATURE_ONLY = {
-    f"verify_{claim}": False for claim in ("aud", "iat", "exp", "nbf", "iss", "sub", "jti", "at_hash")
+    f"verify_{claim}": False
+    for claim in ("aud", "iat", "exp", "nbf", "iss", "sub", "jti", "at_hash")
 }
 
 

@@ -44,9 +44,7 @@ class Verifier:
         """
         claims = self._signer.check(token)
         key, now = digest(claims.token_id), int(self._clock().timestamp() * 1000)
-        found = await self._database.read(
-            lambda session: self._tokens.with_user(session, key, now)
-        )
+        found = await self._database.read(lambda session: self._tokens.with_user(session, key, now))
         if found is None or self._users.parse_id(claims.user_id) != found[0].user_id:
             raise InvalidToken
         row, user = found

@@ -31,7 +31,9 @@ class Accounts:
         """Creates an account from `email` and/or `username`, `password`, and extra columns."""
         return await sign_up(self._parts, fields, client)
 
-    async def confirm(self, user_id: object, *, client: Client = NOBODY, **fields: Any) -> IssuedToken:
+    async def confirm(
+        self, user_id: object, *, client: Client = NOBODY, **fields: Any
+    ) -> IssuedToken:
         """Confirms an address with its `confirmation_token`."""
         return await confirm(self._parts, user_id, fields, client)
 
@@ -72,7 +74,9 @@ class Accounts:
         """Changes the user's fields. Without a token the caller is trusted to be recent."""
         await update_account(self._parts, Login(user, token), fields, client)
 
-    async def delete_account(self, user: User, *, token: Token | None = None, **fields: Any) -> None:
+    async def delete_account(
+        self, user: User, *, token: Token | None = None, **fields: Any
+    ) -> None:
         """Deletes the user, proven by `password`."""
         await delete_account(self._parts, Login(user, token), fields)
 

@@ -118,9 +118,7 @@ def _is_stale(parts: Parts, login: Login) -> bool:
     return parts.now() - login.token.created_at > recent.total_seconds() * 1000
 
 
-async def _prove(
-    parts: Parts, stored: StoredUser, fields: Mapping[str, Any], field: str
-) -> None:
+async def _prove(parts: Parts, stored: StoredUser, fields: Mapping[str, Any], field: str) -> None:
     errors: dict[str, str] = {}
     password = read_secret(fields, field, errors)
     if errors or too_long(parts, password):
@@ -173,9 +171,7 @@ async def _still_logged_in(
         raise InvalidToken
 
 
-async def _end_what_came_before(
-    parts: Parts, session: Session, login: Login, user: User
-) -> None:
+async def _end_what_came_before(parts: Parts, session: Session, login: Login, user: User) -> None:
     current = login.token.digest if login.token else None
     await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), but=current)
     await parts.tokens.revoke(session, user.id, MAILED)

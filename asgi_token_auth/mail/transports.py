@@ -123,7 +123,9 @@ def transport_from_url(url: str) -> MailTransport:
     if parts.scheme == "mailgun":
         region = parse_qs(parts.query).get("region", ["us"])[0]
         base_url = {"us": MAILGUN_US, "eu": MAILGUN_EU}.get(region, MAILGUN_US)
-        return MailgunTransport(parts.hostname or "", unquote(parts.username or ""), base_url=base_url)
+        return MailgunTransport(
+            parts.hostname or "", unquote(parts.username or ""), base_url=base_url
+        )
     raise SettingsError("mail_transport must be console:, file:DIRECTORY or mailgun://KEY@DOMAIN")
 
 
@@ -176,7 +178,11 @@ def _check_mailgun(response: httpx.Response) -> None:
     if response.is_success:
         return
     message = f"Mailgun answered {response.status_code}"
-    if response.status_code == 429 or response.status_code >= 500 or response.status_code in (401, 403, 404):
+    if (
+        response.status_code == 429
+        or response.status_code >= 500
+        or response.status_code in (401, 403, 404)
+    ):
         # A wrong key or domain is the operator's to mend: the mail must outlive it.
         raise MailError(message, retry_after=_seconds(response.headers.get("Retry-After")))
     raise MailRefused(message)

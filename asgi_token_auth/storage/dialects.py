@@ -139,7 +139,9 @@ def read_url(text: str) -> tuple[DatabaseURL, Dialect]:
         # The URL may hold a password: neither it nor the error's text is repeated.
         raise SettingsError("database must be a URL of sqlite, postgresql or mysql") from error
     if name == "sqlite" and (not url.database or ":memory:" in text or "mode=memory" in text):
-        raise SettingsError("database must be a file: SQLite in memory is empty for each connection")
+        raise SettingsError(
+            "database must be a file: SQLite in memory is empty for each connection"
+        )
     scheme = "mysql+asyncmy" if name == "mysql" else name
     rest = text.partition("://")[2]
     return DatabaseURL(f"{scheme}://{rest}"), dialect

@@ -48,7 +48,9 @@ class OutboxRows:
         )
         return [OutboxRow(**dict(row._mapping)) for row in await session.all(statement)]
 
-    async def claim(self, session: Session, row: OutboxRow, owner: str, now: int, until: int) -> bool:
+    async def claim(
+        self, session: Session, row: OutboxRow, owner: str, now: int, until: int
+    ) -> bool:
         """Takes a mail until then; False: another sender was quicker."""
         due = self._queued(row.id) & (self.table.c.next_attempt_at <= now)
         claimed = self.table.update().where(due)

@@ -27,7 +27,9 @@ OWN_USER_COLUMNS = ("id", "email", "username", "hashed_password", "confirmed_at"
 ADDRESS_CHARACTERS = 320  # RFC 3696, erratum 1690, rounded up
 
 
-def users_table(metadata: MetaData | None = None, *extra: Column[Any], name: str = "users") -> Table:
+def users_table(
+    metadata: MetaData | None = None, *extra: Column[Any], name: str = "users"
+) -> Table:
     """The users table to take where the application has none, with any columns of its own."""
     return Table(
         name,

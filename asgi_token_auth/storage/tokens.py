@@ -48,14 +48,24 @@ class Tokens:
         await session.insert(self.table.insert().values(**values))
 
     async def find(
-        self, session: Session, digest: str, user_id: UserId, purposes: tuple[Purpose, ...], now: int
+        self,
+        session: Session,
+        digest: str,
+        user_id: UserId,
+        purposes: tuple[Purpose, ...],
+        now: int,
     ) -> Token | None:
         """A live token of the user."""
         condition = self._is(digest, user_id, purposes, now)
         return _token(await session.one(self._select.where(*condition)))
 
     async def consume(
-        self, session: Session, digest: str, user_id: UserId, purposes: tuple[Purpose, ...], now: int
+        self,
+        session: Session,
+        digest: str,
+        user_id: UserId,
+        purposes: tuple[Purpose, ...],
+        now: int,
     ) -> Token | None:
         """Uses a live token up; None: it is none, or another was quicker.
 

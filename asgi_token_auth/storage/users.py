@@ -153,7 +153,9 @@ class Users:
         if value is None:
             asked = new or name in values
             required = not column.nullable and column.default is None
-            return "can't be blank" if asked and required and column.server_default is None else None
+            return (
+                "can't be blank" if asked and required and column.server_default is None else None
+            )
         return None if _fits(column.type, value) else "invalid"
 
     def _where(self, **condition: Any) -> Any:
@@ -178,7 +180,9 @@ class Users:
             return tuple(column.name for column in columns if _is_plain_text(column))
         unknown = [name for name in given if name not in self._extra]
         if unknown:
-            raise SettingsError(f"user_fields names {unknown[0]!r}, which is no extra column of users")
+            raise SettingsError(
+                f"user_fields names {unknown[0]!r}, which is no extra column of users"
+            )
         return tuple(given)
 
 

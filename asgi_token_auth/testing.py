@@ -1,0 +1,76 @@
+"""For tests of applications that use this library: a mailbox, a clock that is set, cheap hashing.
+
+    auth = TokenAuth(..., **testing.settings(mailbox := Mailbox(), clock := SettableClock()))
+"""
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from asgi_token_auth.mail.messages import Mail
+from asgi_token_auth.mail.transports import MemoryTransport
+from asgi_token_auth.passwords import cheapest_context
+
+SECRET_KEY = "only for tests, and 32 bytes at the least"  # noqa: S105
+TOKEN = re.compile(r"(?:_token: |token=|/)([A-Za-z0-9_-]{43})\b")
+WAIT_SECONDS = 10.0
+
+
+class SettableClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self.now = now or datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, duration: timedelta) -> None:
+        """Moves the clock ahead."""
+        self.now += duration
+
+
+class Mailbox(MemoryTransport):
+    """What was mailed, and the tokens in it."""
+
+    async def receive(self, recipient: str, kind: str | None = None) -> Mail:
+        """Waits for a mail to `recipient`, and takes it out: the oldest one first.
+
+        Raises:
+            TimeoutError: none comes.
+        """
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                for mail in self.mails:
+                    if mail.recipient == recipient and kind in (None, mail.kind):
+                        self.mails.remove(mail)
+                        return mail
+                await asyncio.sleep(0.005)
+
+    async def token(self, recipient: str, kind: str | None = None) -> str:
+        """Waits for a mail to `recipient`, and gives the token in it."""
+        return token_in(await self.receive(recipient, kind))
+
+
+def token_in(mail: Mail) -> str:
+    """The token in a mail's text.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = TOKEN.search(mail.text)
+    if found is None:
+        raise ValueError(f"the mail {mail.kind!r} holds no token")
+    return found[1]
+
+
+def settings(mailbox: Mailbox, clock: SettableClock | None = None) -> dict[str, Any]:
+    """Settings for a TokenAuth under test: mails into `mailbox`, hashes that cost nothing."""
+    return {
+        "secret_key": SECRET_KEY,
+        "email_sender": "app@example.com",
+        "mail_transport": mailbox,
+        "password_context": cheapest_context(),
+        **({"clock": clock} if clock else {}),
+    }

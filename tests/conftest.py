@@ -1,0 +1,178 @@
+"""Every test that takes `database_url` runs on SQLite, PostgreSQL and MariaDB."""
+
+import contextlib
+import dataclasses
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncmy
+import asyncpg
+import httpx
+import pytest
+from databases import DatabaseURL
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from asgi_token_auth import TokenAuth
+from asgi_token_auth.testing import Mailbox, SettableClock, settings
+
+POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/test")
+MYSQL = os.environ.get("TEST_MYSQL_URL", "mysql://root@127.0.0.1:3306/test")
+HOW_TO_GET = {
+    "postgresql": "start PostgreSQL, or set TEST_POSTGRESQL_URL",
+    "mysql": "start MariaDB, or set TEST_MYSQL_URL",
+}
+
+
+async def run_sql(url: str, *statements: str) -> None:
+    """Runs statements outside the library, on PostgreSQL or MariaDB."""
+    parts = DatabaseURL(url)
+    if parts.dialect in ("postgresql", "postgres"):
+        connection = await asyncpg.connect(url)
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+        return
+    mysql = await asyncmy.connect(
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=parts.username,
+        password=parts.password or "",
+        db=parts.database,
+        autocommit=True,
+    )
+    async with mysql.cursor() as cursor:
+        for statement in statements:
+            await cursor.execute(statement)
+    await mysql.ensure_closed()
+
+
+@contextlib.asynccontextmanager
+async def _own_database(url: str, dialect: str) -> AsyncIterator[str]:
+    """A database of the test's own, so that tests can't meet, nor leave anything."""
+    name = f"token_auth_{uuid.uuid4().hex[:12]}"
+    try:
+        await run_sql(url, f"CREATE DATABASE {name}")
+    except Exception as error:
+        pytest.skip(f"no {dialect} ({type(error).__name__}): {HOW_TO_GET[dialect]}")
+    try:
+        yield str(DatabaseURL(url).replace(database=name))
+    finally:
+        force = " WITH (FORCE)" if dialect == "postgresql" else ""
+        await run_sql(url, f"DROP DATABASE {name}{force}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """An empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    url = POSTGRESQL if request.param == "postgresql" else MYSQL
+    async with _own_database(url, request.param) as own:
+        yield own
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """For tests whose subject is the same on every database."""
+    return f"sqlite:///{tmp_path}/test.db"
+
+
+async def show_user(request: Request) -> JSONResponse:
+    user = request.user
+    return JSONResponse({"id": user.id, "email": user.email} if user.is_authenticated else None)
+
+
+@dataclasses.dataclass
+class Service:
+    """An application with accounts, as its clients and its users' mailboxes see it."""
+
+    auth: TokenAuth
+    client: httpx.AsyncClient
+    mailbox: Mailbox
+    clock: SettableClock
+
+    async def call(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
+        """The response to a JSON request; a path is relative to the host."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        json = {} if body is None else {"json": body}
+        return await self.client.request(method, path, headers=headers, **json)
+
+    async def sign_up(self, email: str, password: str = "secret", **fields: Any) -> None:
+        user = {"email": email, "password": password, **fields}
+        response = await self.call("POST", "/api/users", {"user": user})
+        assert (response.status_code, response.json()) == (200, "ok")
+
+    async def confirm(self, email: str) -> Any:
+        """Reads the mail and confirms; the answer."""
+        mail = await self.mailbox.receive(email)
+        lines = mail.text.splitlines()
+        user_id = next(line for line in lines if line.startswith("user id: ")).split(": ")[1]
+        token = next(line for line in lines if "_token: " in line).split(": ")[1]
+        path = f"/api/users/{user_id}/confirm"
+        return await self.call("POST", path, {"confirmation_token": token})
+
+    async def new_user(self, email: str = "ada@example.com", password: str = "secret") -> Any:
+        """Signs up, reads the mail, confirms; the token reply."""
+        await self.sign_up(email, password)
+        response = await self.confirm(email)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def log_in(self, email: str = "ada@example.com", password: str = "secret") -> Any:
+        return await self.call("POST", "/api/sessions", {"email": email, "password": password})
+
+    async def is_good(self, token: str) -> bool:
+        """Whether a protected path takes the token."""
+        response = await self.call("GET", "/api/messages", token=token)
+        assert response.status_code in (200, 401), response.text
+        return bool(response.status_code == 200)
+
+
+ServiceFactory = Callable[..., Awaitable[Service]]
+
+
+@contextlib.asynccontextmanager
+async def running_service(database_url: str, **overrides: Any) -> AsyncIterator[Service]:
+    """A service under its lifespan, on that database."""
+    mailbox, clock = Mailbox(), SettableClock()
+    chosen = {"database": database_url, **settings(mailbox, clock), **overrides}
+    auth = TokenAuth(**chosen)
+    await auth.create_tables()
+    app = Starlette(routes=[Route("/api/messages", show_user), Route("/open", show_user)])
+    wrapped = auth.wrap(app, mount="/api", protect=["/api/messages"])
+    transport = httpx.ASGITransport(wrapped, client=("127.0.0.1", 5000))
+    async with auth, httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield Service(auth, client, mailbox, clock)
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    """A service on each database."""
+    async with running_service(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def start_service(database_url: str) -> AsyncIterator[ServiceFactory]:
+    """Starts a service with settings of the test's own."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(**overrides: Any) -> Service:
+            return await stack.enter_async_context(running_service(database_url, **overrides))
+
+        yield start
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_machine() -> Iterator[None]:
+    """A developer's own TOKEN_AUTH_* must not reach the tests."""
+    for name in [name for name in os.environ if name.startswith("TOKEN_AUTH_")]:
+        del os.environ[name]
+    yield
