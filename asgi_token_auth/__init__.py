@@ -1,4 +1,4 @@
-"""Token authentication for any ASGI app: tokens you can revoke, at the speed of tokens you can't."""
+"""Stateful, revocable Bearer-token authentication for any ASGI app."""
 
 from asgi_token_auth.accounts import Changes, IssuedToken
 from asgi_token_auth.auth import TokenAuth

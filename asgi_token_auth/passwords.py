@@ -7,7 +7,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 with warnings.catch_warnings():
     # passlib 1.7.4 reads `crypt` (until Python 3.12) and `argon2.__version__`: both only warn.
@@ -90,7 +90,7 @@ class PasswordHasher:
 
     @property
     def maximum_bytes(self) -> int | None:
-        """The most bytes the scheme for new hashes takes without truncating; None: no such limit."""
+        """The most bytes the scheme for new hashes takes without truncating; None: no limit."""
         return 72 if str(self._context.default_scheme()) == "bcrypt" else None
 
     async def hash(self, password: str) -> str:
@@ -139,7 +139,7 @@ class PasswordHasher:
         future.add_done_callback(self._finished)
         return await asyncio.shield(future)
 
-    def _finished(self, future: "asyncio.Future[object]") -> None:
+    def _finished(self, future: "asyncio.Future[Any]") -> None:
         self._pending -= 1
         if not future.cancelled():
             future.exception()

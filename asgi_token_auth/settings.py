@@ -102,7 +102,8 @@ class Settings:
 
     def __repr__(self) -> str:
         """Only what can hold no secret: a database URL or a transport may."""
-        return f"Settings(users={getattr(self.users, 'name', 'users')!r}, algorithm={self.algorithm!r})"
+        users = getattr(self.users, "name", "users")
+        return f"Settings(users={users!r}, algorithm={self.algorithm!r})"
 
     @property
     def keys(self) -> tuple[bytes, ...]:
@@ -127,7 +128,9 @@ class Settings:
 def _key_faults(settings: Settings) -> list[str]:
     try:
         keys = settings.keys
-    except (TypeError, AttributeError, UnicodeEncodeError):
+        if not all(isinstance(key, bytes) for key in keys):
+            raise TypeError
+    except (TypeError, UnicodeEncodeError):
         return ["secret_key must be text or bytes, or a sequence of them"]
     if not keys:
         return ["secret_key is missing"]
@@ -135,10 +138,11 @@ def _key_faults(settings: Settings) -> list[str]:
 
 
 def _key_fault(key: bytes) -> str | None:
-    if not isinstance(key, bytes):
-        return "secret_key must be text or bytes, or a sequence of them"
     if len(key) < MINIMUM_KEY_BYTES:
-        return f"secret_key must have at least {MINIMUM_KEY_BYTES} bytes (try: asgi-token-auth generate-secret)"
+        return (
+            f"secret_key must have at least {MINIMUM_KEY_BYTES} bytes"
+            " (try: asgi-token-auth generate-secret)"
+        )
     if key.lower().startswith(tuple(placeholder.encode() for placeholder in PLACEHOLDERS)):
         return "secret_key is guessable (try: asgi-token-auth generate-secret)"
     if b"-----BEGIN" in key or key.startswith((b"ssh-", b"0\x82")):

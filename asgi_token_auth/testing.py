@@ -1,6 +1,6 @@
 """For tests of applications that use this library: a mailbox, a clock that is set, cheap hashing.
 
-    auth = TokenAuth(..., **testing.settings(mailbox := Mailbox(), clock := SettableClock()))
+auth = TokenAuth(..., **testing.settings(mailbox := Mailbox(), clock := SettableClock()))
 """
 
 import asyncio

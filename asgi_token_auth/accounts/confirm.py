@@ -1,7 +1,7 @@
 """Confirming an address from its mailbox: a new account's, or one an account changes to."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from asgi_token_auth.accounts.fields import INVALID, TAKEN, read_secret
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
@@ -9,7 +9,7 @@ from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.database import Session, UniqueViolation
 from asgi_token_auth.storage.tokens import CONFIRMATION, EMAIL_CHANGE, MAILED, Token
-from asgi_token_auth.storage.users import User
+from asgi_token_auth.storage.users import StoredUser, User
 from asgi_token_auth.tokens import digest
 
 FIELD = "confirmation_token"
@@ -61,8 +61,7 @@ async def _apply(parts: Parts, session: Session, user: User, token: Token) -> Us
     if changes:
         await parts.users.update(session, user.id, changes)
     fresh = await parts.users.by_id(session, user.id)
-    assert fresh is not None
-    return fresh.user
+    return cast(StoredUser, fresh).user  # locked, so it is still there
 
 
 async def _leave_address(parts: Parts, session: Session, user: User) -> None:

@@ -43,7 +43,8 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
     try:
         user = await parts.database.write(create)
     except UniqueViolation as violation:
-        return await _taken(parts, parts.users.violated_field(violation), row)
+        await _taken(parts, parts.users.violated_field(violation), row)
+        return None
     parts.outbox.wake()
     return user
 

@@ -57,7 +57,7 @@ def _route(path: str, by_method: dict[str, Endpoint]) -> Route:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    response = base_error(error.status_code, HTTPStatus(error.status_code).phrase)
-    response.headers.update(error.headers or {})
+    status = getattr(error, "status_code", 500)
+    response = base_error(status, HTTPStatus(status).phrase)
+    response.headers.update(getattr(error, "headers", None) or {})
     return response

@@ -103,7 +103,7 @@ def builders(settings: Settings) -> Emails:
 
 
 def _how(url: str | None, user: User, token: str, name: str) -> str:
-    """By link where one is configured; never made from a request's Host, which anyone can choose."""
+    """By link where one is configured; never made from a request's Host: anyone chooses that."""
     if url is None:
         return f"with this token:\n\nuser id: {user.id}\n{name}: {token}"
     return f"by following this link:\n\n{url.format(user_id=user.id, token=token)}"

@@ -51,7 +51,7 @@ class FileTransport:
         await asyncio.to_thread(self._write, mail)
 
     def _write(self, mail: Mail) -> None:
-        # Renamed into place, so that no reader sees half a mail; one name a mail, however often tried.
+        # Renamed into place: no reader sees half a mail. One name a mail, however often tried.
         partial = self.directory / f".{mail.id}"
         partial.write_bytes(as_email_message(mail).as_bytes())
         partial.rename(self.directory / f"{mail.id}.eml")

@@ -27,7 +27,7 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(OutboxRow))
 
 
 class OutboxRows:
-    """The outbox table. A lease is `next_attempt_at` moved ahead: it ends by itself if its owner dies."""
+    """The outbox table. A lease is `next_attempt_at` moved ahead: it ends by itself."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

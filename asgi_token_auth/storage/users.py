@@ -3,7 +3,7 @@
 import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Integer, String, Table, Uuid, select
 
@@ -80,7 +80,7 @@ class Users:
             return None
         if isinstance(column, Uuid):
             return _parse_uuid(given, as_uuid=column.as_uuid)
-        return given if _fits(column, given) else None
+        return str(given) if _fits(column, given) else None
 
     async def by_id(self, session: Session, user_id: UserId) -> StoredUser | None:
         return self._read(await session.one(self._where(id=user_id)))
@@ -107,8 +107,7 @@ class Users:
         row = {**self._new_key(), **values}
         key = await session.insert(self.table.insert().values(**row))
         stored = await self.by_id(session, row.get("id", key))
-        assert stored is not None
-        return stored.user
+        return cast(StoredUser, stored).user  # inserted a statement ago, in this transaction
 
     async def update(self, session: Session, user_id: UserId, values: Mapping[str, Any]) -> int:
         """Changes a user; how many rows were changed.
@@ -203,7 +202,7 @@ def _parse_integer(given: object) -> int | None:
     return given if type(given) is int and 0 < given < 2**31 else None
 
 
-def _parse_uuid(given: str, *, as_uuid: bool) -> Any:
+def _parse_uuid(given: str, *, as_uuid: bool) -> uuid.UUID | str | None:
     try:
         key = uuid.UUID(given)
     except ValueError:

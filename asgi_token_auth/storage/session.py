@@ -1,0 +1,67 @@
+"""What a unit of work sees of its connection."""
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from databases.core import Connection
+
+from asgi_token_auth.storage.dialects import Dialect
+
+T = TypeVar("T")
+
+
+class UniqueViolation(Exception):
+    """A row with the same unique value stands already. `constraint` names or describes which."""
+
+    def __init__(self, constraint: str) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
+class Session:
+    """What a unit of work sees of its connection."""
+
+    def __init__(self, connection: Connection, dialect: Dialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+
+    async def one(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
+        """The first row, or None."""
+        return await self._connection.fetch_one(statement, values)
+
+    async def all(self, statement: Any, values: dict[str, Any] | None = None) -> list[Any]:
+        """All rows."""
+        return list(await self._connection.fetch_all(statement, values))
+
+    async def locked(self, select: Any) -> Any:
+        """The first row, locked until the unit ends (SQLite: its only writer holds the file)."""
+        return await self.one(select.with_for_update() if self._dialect.row_lock else select)
+
+    async def insert(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
+        """Inserts one row; the integer key the database gave it, if it gave one.
+
+        Raises:
+            UniqueViolation: the row is there already.
+        """
+        return await self._guarded(self._connection.execute(statement, values))
+
+    async def change(self, statement: Any) -> int:
+        """How many rows an UPDATE or DELETE changed.
+
+        Raises:
+            UniqueViolation: another row has the new value.
+        """
+        return await self._guarded(self._dialect.changed(self._connection, statement))
+
+    async def run(self, statement: Any) -> None:
+        """Runs a statement whose result does not matter."""
+        await self._connection.execute(statement)
+
+    async def _guarded(self, answer: Awaitable[T]) -> T:
+        try:
+            return await answer
+        except Exception as error:
+            constraint = self._dialect.violated(error)
+            if constraint is None:
+                raise
+            raise UniqueViolation(constraint) from error
