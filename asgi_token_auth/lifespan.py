@@ -41,12 +41,12 @@ class _Exchange:
     async def receive(self) -> Message:
         message = await self._receive()
         self._received.append(message["type"])
-        if message["type"] == "lifespan.startup":
-            await self._auth.startup()
         return message
 
     async def send(self, message: Any) -> None:
         self.answered.append(message["type"])
+        if message["type"] == "lifespan.startup.complete":
+            await self._auth.startup()  # last: the application may just have created the tables
         if message["type"].startswith("lifespan.shutdown"):
             await self._auth.shutdown()
         await self._send(message)

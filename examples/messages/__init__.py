@@ -1,0 +1,1 @@
+"""The demo: everyone writes messages, and sees their own."""

@@ -1,0 +1,58 @@
+"""asgi-token-auth, as an operator types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from asgi_token_auth.cli import main; sys.exit(main())",
+]
+
+
+def run(*arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=given,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_new_secret_is_good_and_never_the_same() -> None:
+    """It is what the settings ask for."""
+    one, two = run("generate-secret").stdout.strip(), run("generate-secret").stdout.strip()
+
+    assert one != two
+    assert len(one) >= 32
+
+
+def test_tables_are_created_users_signed_up_and_tokens_purged(database_url: str) -> None:
+    """On each database, as often as one likes."""
+    settings = {"TOKEN_AUTH_SECRET_KEY": "k" * 40, "TOKEN_AUTH_EMAIL_SENDER": "app@example.com"}
+    database = ("--database-url", database_url)
+
+    for _ in range(2):
+        assert run("create-tables", *database, **settings).stdout == "ok\n"
+    ada = ("create-user", "--username", "ada", *database)
+    assert run(*ada, given="secret\n", **settings).stdout == "user 1 created\n"
+    again = run(*ada, given="secret\n", **settings)
+    assert (again.returncode, again.stderr) == (
+        1,
+        "asgi-token-auth: username has already been taken\n",
+    )
+    assert run("purge-expired", *database, **settings).stdout == "0 expired tokens deleted\n"
+
+
+def test_a_wrong_environment_is_told_in_one_line(tmp_path: Path) -> None:
+    """No traceback, which may show secrets."""
+    result = run("create-tables", "--database-url", f"sqlite:///{tmp_path}/x.db")
+
+    assert result.returncode == 1
+    assert "TOKEN_AUTH_SECRET_KEY is missing" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,128 @@
+"""A wrong or weak setting fails at construction, with a message that names it."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from asgi_token_auth import MemoryTransport, PasswordPolicy, SettingsError, TokenAuth, users_table
+
+GOOD: dict[str, Any] = {
+    "database": "sqlite:///x.db",
+    "secret_key": "k" * 40,
+    "email_sender": "app@example.com",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database", ""),
+        ("database", "oracle://x"),
+        ("database", "sqlite://"),
+        ("database", "sqlite:///:memory:"),
+        ("secret_key", "too short"),
+        ("secret_key", ""),
+        ("secret_key", []),
+        ("secret_key", ["k" * 40, "short"]),
+        ("secret_key", 7),
+        ("secret_key", "changeme" * 8),
+        ("secret_key", "-----BEGIN PUBLIC KEY-----" * 3),
+        ("email_sender", "nobody"),
+        ("email_sender", "a@example.com\r\nBcc: b@example.com"),
+        ("algorithm", "none"),
+        ("algorithm", "RS256"),
+        ("token_lifetime", timedelta(0)),
+        ("token_lifetime", 60),
+        ("recent_login", timedelta(-1)),
+        ("confirmation_url", "/confirm?token={token}"),
+        ("confirmation_url", "https://example.com/confirm"),
+        ("password_reset_url", "https://example.com/{token}/{host}"),
+        ("hashing_threads", 0),
+        ("hashing_queue", True),
+        ("user_validator", "no function"),
+        ("disclose_accounts", "sometimes"),
+        ("mail_transport", object()),
+        ("mail_transport", "carrier-pigeon:"),
+        ("users", "users"),
+        ("user_fields", ["nonesuch"]),
+        ("nonesuch", 1),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: object) -> None:
+    """The operator knows what to mend."""
+    with pytest.raises(SettingsError) as refused:
+        TokenAuth(**{**GOOD, name: value})
+
+    assert name in str(refused.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """One deployment, one round of mending."""
+    with pytest.raises(SettingsError) as refused:
+        TokenAuth(**{**GOOD, "algorithm": "none", "secret_key": "short"})
+
+    assert len(refused.value.faults) == 2
+
+
+def test_a_users_table_must_have_what_is_needed() -> None:
+    """Every missing column is named."""
+    table = sqlalchemy.Table("users", sqlalchemy.MetaData(), sqlalchemy.Column("name"))
+
+    with pytest.raises(SettingsError, match=r"'id'.*'hashed_password'.*'confirmed_at'.*'email'"):
+        TokenAuth(**GOOD, users=table)
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    """Reprs reach logs and error trackers."""
+    secret, url = "S3CR3T" * 8, "postgresql://app:hunter2@127.0.0.1/app"
+    auth = TokenAuth(**{**GOOD, "secret_key": secret, "database": url})
+
+    for shown in (repr(auth), repr(auth.settings), str(auth.settings)):
+        assert "S3CR3T" not in shown
+        assert "hunter2" not in shown
+
+
+def test_from_env_reads_what_the_code_takes(tmp_path: Path) -> None:
+    """Durations in seconds, several keys as JSON, the policy by name."""
+    auth = TokenAuth.from_env(
+        {
+            "TOKEN_AUTH_DATABASE": "sqlite:///x.db",
+            "TOKEN_AUTH_SECRET_KEY": '["kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", "' + "o" * 40 + '"]',
+            "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
+            "TOKEN_AUTH_TOKEN_LIFETIME": "3600",
+            "TOKEN_AUTH_RECENT_LOGIN": "none",
+            "TOKEN_AUTH_PASSWORD_POLICY": "recommended",
+            "TOKEN_AUTH_HASHING_QUEUE": "7",
+            "TOKEN_AUTH_MAIL_TRANSPORT": f"file:{tmp_path}",
+            "ELSEWHERE": "ignored",
+        },
+        user_validator=print,
+    )
+
+    settings = auth.settings
+    assert len(settings.keys) == 2
+    assert settings.token_lifetime == timedelta(hours=1)
+    assert settings.recent_login is None
+    assert settings.password_policy == PasswordPolicy.recommended()
+    assert (settings.hashing_queue, settings.user_validator) == (7, print)
+
+
+def test_from_env_names_unknown_and_missing_variables() -> None:
+    """A typo is no default."""
+    with pytest.raises(SettingsError) as refused:
+        TokenAuth.from_env({"TOKEN_AUTH_TOKEN_LIFETIM": "1"})
+
+    message = str(refused.value)
+    assert "TOKEN_AUTH_TOKEN_LIFETIM is unknown" in message
+    assert "TOKEN_AUTH_SECRET_KEY is missing" in message
+
+
+def test_settings_are_frozen() -> None:
+    """What was checked stays so."""
+    auth = TokenAuth(**GOOD, mail_transport=MemoryTransport(), users=users_table())
+
+    with pytest.raises(AttributeError):
+        auth.settings.algorithm = "none"  # type: ignore[misc]

@@ -1,0 +1,109 @@
+"""The application's own users table, validator and fields."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from conftest import ServiceFactory
+
+from asgi_token_auth import Changes, users_table
+from asgi_token_auth.storage.tables import MYSQL
+
+ADA = "ada@example.com"
+
+
+def table_with_key(key: sa.Column[Any]) -> sa.Table:
+    return sa.Table(
+        "people",
+        sa.MetaData(),
+        key,
+        sa.Column("email", sa.String(320), unique=True),
+        sa.Column("hashed_password", sa.Text, nullable=False),
+        sa.Column("confirmed_at", sa.BigInteger),
+        **MYSQL,
+    )
+
+
+KEYS: dict[str, Callable[[], sa.Column[Any]]] = {
+    "bigint": lambda: sa.Column(
+        "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True
+    ),
+    "uuid": lambda: sa.Column("id", sa.Uuid, primary_key=True),
+    "uuid as text": lambda: sa.Column("id", sa.String(36), primary_key=True),
+    "own default": lambda: sa.Column(
+        "id", sa.String(40), primary_key=True, default=lambda: f"user-{uuid.uuid4().hex}"
+    ),
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_keys_of_any_kind(start_service: ServiceFactory, key: str) -> None:
+    """Sign-up to reset, with the id in path, body, answer and token."""
+    service = await start_service(users=table_with_key(KEYS[key]()))
+    reply = await service.new_user(ADA)
+
+    account = (await service.call("GET", "/api/account", token=reply["token"])).json()["account"]
+    assert account["id"] == reply["id"]
+    assert await service.is_good(reply["token"])
+    await service.call("POST", "/api/password_resets", {"email": ADA})
+    token = await service.mailbox.token(ADA)
+    body = {"user_id": reply["id"], "password_reset_token": token, "password": "new secret"}
+    assert (await service.call("POST", "/api/password_resets/reset", body)).status_code == 200
+    for junk in ("1", "x", str(uuid.uuid4()), "-1"):
+        path = f"/api/users/{junk}/confirm"
+        assert (await service.call("POST", path, {"confirmation_token": "x"})).status_code == 422
+
+
+async def test_extra_columns_are_set_shown_and_guarded(start_service: ServiceFactory) -> None:
+    """Plain text is the client's; what has a default, like a role, is the application's."""
+    table = users_table(
+        None,
+        sa.Column("name", sa.String(10), nullable=False),
+        sa.Column("city", sa.String(10)),
+        sa.Column("role", sa.String(10), nullable=False, default="member"),
+        sa.Column("is_admin", sa.Boolean, nullable=False, default=False),
+    )
+    service = await start_service(users=table)
+    user = {"email": ADA, "password": "secret"}
+    missing = await service.call("POST", "/api/users", {"user": user})
+    assert missing.json() == {"errors": {"name": "can't be blank"}}
+    too_long = await service.call("POST", "/api/users", {"user": {**user, "name": "x" * 11}})
+    assert too_long.json() == {"errors": {"name": "invalid"}}
+
+    await service.sign_up(ADA, name="Ada", role="admin", is_admin=True)
+    token = (await service.confirm(ADA)).json()["token"]
+    await service.call("PUT", "/api/account", {"account": {"city": "London", "role": "x"}}, token)
+
+    account = (await service.call("GET", "/api/account", token=token)).json()["account"]
+    assert (account["name"], account["city"], account["role"]) == ("Ada", "London", "member")
+    assert not account["is_admin"]
+    assert "hashed_password" not in account
+
+
+async def test_the_validator_sees_each_change_and_adds_errors(
+    start_service: ServiceFactory,
+) -> None:
+    """At sign-up, at account update and at reset; with the password as typed."""
+    seen = []
+
+    async def validator(changes: Changes) -> None:
+        seen.append(changes.action)
+        if changes.get("password") == "password":
+            changes.add_error("password", "is too common")
+
+    service = await start_service(user_validator=validator)
+    refused = {"errors": {"password": "is too common"}}
+    user = {"email": ADA, "password": "password"}
+    assert (await service.call("POST", "/api/users", {"user": user})).json() == refused
+    token = (await service.new_user(ADA))["token"]
+    body: dict[str, Any] = {"account": {"password": "password"}}
+    assert (await service.call("PUT", "/api/account", body, token)).json() == refused
+    await service.call("POST", "/api/password_resets", {"email": ADA})
+    mailed = await service.mailbox.token(ADA)
+    body = {"user_id": 1, "password_reset_token": mailed, "password": "password"}
+    assert (await service.call("POST", "/api/password_resets/reset", body)).json() == refused
+    assert seen == ["sign_up", "sign_up", "update_account", "reset_password"]
+    body["password"] = "another one"
+    assert (await service.call("POST", "/api/password_resets/reset", body)).status_code == 200
