@@ -88,7 +88,9 @@ def sqlite_url(tmp_path: Path) -> str:
 
 async def show_user(request: Request) -> JSONResponse:
     user = request.user
-    return JSONResponse({"id": user.id, "email": user.email} if user.is_authenticated else None)
+    return JSONResponse(
+        {"id": user.identity, "email": user.email} if user.is_authenticated else None
+    )
 
 
 @dataclasses.dataclass

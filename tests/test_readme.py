@@ -63,7 +63,7 @@ def test_the_example_runs_as_pasted(tmp_path: Path) -> None:
 
 
 def test_the_curl_session_goes_from_sign_up_to_reset(tmp_path: Path) -> None:
-    """Each line as it stands, with the placeholders filled in; the answers shown are the real ones."""
+    """Each line as it stands, placeholders filled in; the answers shown are the real ones."""
     port = free_port()
     command = ["-m", "examples.messages", "--port", str(port), "--mail-dir", str(tmp_path / "mail")]
     command += ["--database-url", f"sqlite:///{tmp_path}/m.db"]

@@ -104,7 +104,7 @@ class Users:
         Raises:
             UniqueViolation: the e-mail address or username is another's.
         """
-        row = {**self._new_key(), **values}
+        row = {**self._new_key(), **self._made("default"), **values}
         key = await session.insert(self.table.insert().values(**row))
         stored = await self.by_id(session, row.get("id", key))
         return cast(StoredUser, stored).user  # inserted a statement ago, in this transaction
@@ -115,7 +115,8 @@ class Users:
         Raises:
             UniqueViolation: the e-mail address or username is another's.
         """
-        statement = self.table.update().where(self.table.c.id == user_id).values(**values)
+        row = {**self._made("onupdate"), **values}
+        statement = self.table.update().where(self.table.c.id == user_id).values(**row)
         return await session.change(statement)
 
     async def delete(self, session: Session, user_id: UserId) -> int:
@@ -166,10 +167,15 @@ class Users:
             return None
         return StoredUser(self.user_from(row), row._mapping["hashed_password"])
 
+    def _made(self, when: str) -> dict[str, Any]:
+        """What the columns' Python functions and constants make; `databases` leaves them out."""
+        makers = ((column.name, getattr(column, when)) for column in self.table.c)
+        return {name: _value(maker) for name, maker in makers if hasattr(maker, "arg")}
+
     def _new_key(self) -> dict[str, Any]:
         column = self.table.c.id
         if isinstance(column.type, Integer) or column.default is not None:
-            return {} if isinstance(column.type, Integer) else {"id": _default(column)}
+            return {}
         key = uuid.uuid4()
         return {"id": key if isinstance(column.type, Uuid) and column.type.as_uuid else str(key)}
 
@@ -190,10 +196,8 @@ def _is_plain_text(column: Any) -> bool:
     return isinstance(column.type, String) and not has_default and not column.foreign_keys
 
 
-def _default(column: Any) -> Any:
-    """A key made by the column's own default, so that it is known without asking the database."""
-    default = column.default
-    return default.arg(None) if default.is_callable else default.arg
+def _value(maker: Any) -> Any:
+    return maker.arg(None) if maker.is_callable else maker.arg
 
 
 def _parse_integer(given: object) -> int | None:

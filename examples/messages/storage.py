@@ -11,7 +11,10 @@ CREATE = (
     "CREATE TABLE IF NOT EXISTS messages (id VARCHAR(32) PRIMARY KEY, user_id VARCHAR(64) NOT NULL,"
     " text TEXT NOT NULL, created_at BIGINT NOT NULL)"
 )
-INSERT = "INSERT INTO messages (id, user_id, text, created_at) VALUES (:id, :user_id, :text, :created_at)"
+INSERT = (
+    "INSERT INTO messages (id, user_id, text, created_at)"
+    " VALUES (:id, :user_id, :text, :created_at)"
+)
 SELECT = (
     "SELECT id, text, created_at FROM messages WHERE user_id = :user_id"
     " ORDER BY created_at DESC LIMIT 100"
