@@ -16,6 +16,7 @@ from asgi_token_auth.exceptions import InvalidToken
 MAXIMUM_TOKEN_CHARACTERS = 4096
 SECRET_BYTES = 32
 CLOCK_SKEW_SECONDS = 60
+DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 THREE_PARTS = re.compile(r"[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}", re.ASCII)
 
 
@@ -42,6 +43,11 @@ def digest(secret: str) -> str:
     A fast hash is right for 256 random bits (ASVS 5, 6.5.2): there is nothing to guess.
     """
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is spelled as a digest is."""
+    return bool(DIGEST.fullmatch(text))
 
 
 class TokenSigner:

@@ -6,7 +6,7 @@ from asgi_token_auth.accounts.parts import Parts
 from asgi_token_auth.exceptions import SessionNotFound
 from asgi_token_auth.storage.tokens import AUTHENTICATION, Token
 from asgi_token_auth.storage.users import User
-from asgi_token_auth.tokens import digest
+from asgi_token_auth.tokens import digest, is_digest
 
 Scope = Literal["current", "others", "all"]
 SCOPES: tuple[Scope, ...] = ("current", "others", "all")
@@ -46,7 +46,8 @@ async def revoke_session(parts: Parts, user: User, session_id: str) -> None:
         SessionNotFound: the user has no such token.
         DatabaseUnavailable: try again.
     """
+    # What can't be an id is looked for as a claim: a NUL in a query is an error on PostgreSQL.
     for named in (session_id, digest(session_id)):
-        if await log_out(parts, user, named, "current"):
+        if is_digest(named) and await log_out(parts, user, named, "current"):
             return
     raise SessionNotFound
