@@ -1,0 +1,35 @@
+"""An application to be run by servers: DATABASE_URL says where its users are."""
+
+import os
+import tempfile
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from asgi_token_auth import FileTransport, TokenAuth
+from asgi_token_auth.passwords import cheapest_context
+from asgi_token_auth.testing import SECRET_KEY
+
+
+async def messages(request: Request) -> JSONResponse:
+    return JSONResponse({"user": request.user.display_name, "process": os.getpid()})
+
+
+async def live(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(websocket.user.display_name)
+    await websocket.close()
+
+
+auth = TokenAuth(
+    database=os.environ["DATABASE_URL"],
+    secret_key=SECRET_KEY,
+    email_sender="app@example.com",
+    mail_transport=FileTransport(tempfile.mkdtemp()),
+    password_context=cheapest_context(),
+)
+routes = [Route("/api/messages", messages), WebSocketRoute("/api/messages/live", live)]
+app = auth.wrap(Starlette(routes=routes), mount="/api", protect=["/api/messages"])
