@@ -1,0 +1,152 @@
+"""Units of work: all or nothing, within a deadline, on connections that come back."""
+
+import asyncio
+from datetime import timedelta
+
+import databases
+import httpx
+import pytest
+import sqlalchemy as sa
+from conftest import running_service, show_user
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from asgi_token_auth import TokenAuth
+from asgi_token_auth.exceptions import DatabaseUnavailable
+from asgi_token_auth.storage.database import Database, Session
+from asgi_token_auth.testing import Mailbox
+from asgi_token_auth.testing import settings as settings_for_tests
+
+ROWS = sa.Table(
+    "rows_",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("n", sa.Integer),
+)
+
+
+async def database_with_rows(url: str, timeout: float = 5) -> Database:
+    database = Database(url, connections=4, timeout=timeout)
+
+    async def fill(session: Session) -> None:
+        await session.run("CREATE TABLE rows_ (id INTEGER PRIMARY KEY, n INTEGER)")
+        for number in (1, 2):
+            await session.insert(ROWS.insert().values(id=number, n=0))
+
+    await database.write(fill)
+    return database
+
+
+async def values(database: Database) -> list[int]:
+    rows = await database.read(lambda s: s.all(sa.select(ROWS.c.n).order_by(ROWS.c.id)))
+    return [row[0] for row in rows]
+
+
+async def test_a_unit_that_fails_leaves_nothing(database_url: str) -> None:
+    """The error is the caller's own, and the connection is good for the next."""
+    database = await database_with_rows(database_url)
+
+    async def fail(session: Session) -> None:
+        assert await session.change(ROWS.update().values(n=7)) == 2
+        raise LookupError
+
+    for _ in range(10):
+        with pytest.raises(LookupError):
+            await database.write(fail)
+    assert await values(database) == [0, 0]
+    await database.disconnect()
+
+
+async def test_changes_are_counted_truly(database_url: str) -> None:
+    """After an INSERT on the same connection too, where `databases` would tell a row id."""
+    database = await database_with_rows(database_url)
+
+    async def count(session: Session) -> tuple[int, int]:
+        await session.insert(ROWS.insert().values(id=9, n=0))
+        none = await session.change(ROWS.delete().where(ROWS.c.id == 77))
+        return none, await session.change(ROWS.delete().where(ROWS.c.id == 9))
+
+    assert await database.write(count) == (0, 1)
+    await database.disconnect()
+
+
+async def test_a_deadlock_is_run_again(database_url: str) -> None:
+    """Two units that lock two rows in opposite order both succeed."""
+    database = await database_with_rows(database_url)
+
+    async def add(session: Session, order: tuple[int, int]) -> None:
+        for number in order:
+            await session.change(ROWS.update().where(ROWS.c.id == number).values(n=ROWS.c.n + 1))
+            await asyncio.sleep(0.05)
+
+    orders = ((1, 2), (2, 1)) * 2
+    await asyncio.gather(*(database.write(lambda s, o=o: add(s, o)) for o in orders))
+
+    assert await values(database) == [4, 4]
+    await database.disconnect()
+
+
+async def test_a_unit_past_its_deadline_is_given_up(database_url: str) -> None:
+    """503 for its caller, and nothing is left in the way of the next."""
+    database = await database_with_rows(database_url, timeout=0.5)
+
+    async def hang(session: Session) -> None:
+        await session.change(ROWS.update().values(n=7))
+        await asyncio.sleep(60)
+
+    with pytest.raises(DatabaseUnavailable):
+        await database.write(hang)
+    await asyncio.sleep(0.1)
+    assert await values(database) == [0, 0]
+    assert await database.write(lambda s: s.change(ROWS.update().values(n=1))) == 2
+    await database.disconnect()
+
+
+async def test_a_database_that_is_down_is_503_and_never_401() -> None:
+    """A 401 would make clients drop good tokens."""
+    options = settings_for_tests(Mailbox())
+    auth = TokenAuth(
+        database="postgresql://postgres@127.0.0.1:1/x",
+        database_timeout=timedelta(seconds=1),
+        **options,
+    )
+    app = auth.wrap(Starlette(routes=[Route("/api/messages", show_user)]), protect=["/api"])
+    now = int(auth.settings.clock().timestamp())
+    token = auth.accounts._parts.signer.issue(1, "x", now, now + 60)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        bearer = {"Authorization": f"Bearer {token}"}
+        answers = [
+            await client.get("/api/messages", headers=bearer),
+            await client.post("/api/sessions", json={"username": "ada", "password": "secret"}),
+        ]
+        assert [answer.status_code for answer in answers] == [503, 503]
+        assert {answer.headers["retry-after"] for answer in answers} == {"1"}
+        forged = await client.get("/api/messages", headers={"Authorization": "Bearer x.y.z"})
+        assert forged.status_code == 401
+
+
+async def test_killed_connections_are_replaced(database_url: str) -> None:
+    """A server that restarts costs no request that had not been committed."""
+    if not database_url.startswith("postgresql"):
+        return
+    async with running_service(database_url) as service:
+        token = (await service.new_user())["token"]
+        admin = databases.Database(database_url, min_size=1, max_size=1)
+        async with admin:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        for _ in range(10):
+            assert await service.is_good(token)
+
+
+async def test_the_applications_own_database_is_shared_and_left_open(database_url: str) -> None:
+    """Whoever opened it closes it."""
+    url = database_url.replace("mysql://", "mysql+asyncmy://")
+    async with databases.Database(url) as own:
+        async with running_service(database_url, database=own) as service:
+            assert await service.is_good((await service.new_user())["token"])
+        assert own.is_connected
+        assert await own.fetch_val("SELECT COUNT(*) FROM users") == 1
