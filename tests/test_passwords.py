@@ -83,7 +83,8 @@ async def test_a_full_queue_is_503_and_recovers(sqlite_url: str) -> None:
 
 async def test_a_login_storm_does_not_stop_a_protected_get(sqlite_url: str) -> None:
     """The event loop keeps its turn while all threads hash."""
-    async with running_service(sqlite_url, password_context=recommended_context()) as service:
+    options = {"password_context": recommended_context(), "hashing_threads": 1}
+    async with running_service(sqlite_url, **options) as service:
         token = (await service.new_user(ADA))["token"]
         storm = asyncio.gather(*(service.log_in(ADA) for _ in range(30)))
         served = 0
