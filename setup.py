@@ -11,6 +11,7 @@ assert VERSION is not None
 
 POSTGRESQL = ["asyncpg>=0.29"]
 MYSQL = ["asyncmy>=0.2.10"]
+SMTP = ["aiosmtplib>=3"]
 BCRYPT = ["bcrypt>=4.0.1,<5"]  # passlib 1.7.4 fails with bcrypt 5
 DEMO = ["uvicorn>=0.30", "websockets>=13"]
 DEV = [
@@ -23,11 +24,14 @@ TEST = [
     *POSTGRESQL,
     *MYSQL,
     *BCRYPT,
+    *SMTP,
     *DEMO,
     "pytest>=8.3",
     "pytest-asyncio>=0.24",
     "pytest-cov>=6",
     "hypothesis>=6.100",
+    "aiosmtpd>=1.4.6",
+    "trustme>=1.2",
     "hypercorn>=0.17",
     "granian>=1.6",
     "fastapi>=0.115",
@@ -44,7 +48,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["asgi_token_auth", "asgi_token_auth.*"]),
-    package_data={"asgi_token_auth": ["py.typed"]},
+    package_data={"asgi_token_auth": ["py.typed"], "asgi_token_auth.mail": ["templates/*"]},
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[
@@ -58,10 +62,13 @@ setup(
         "cryptography>=42",
         "httpx>=0.27,<1",
         "email-validator>=2.1",
+        "idna>=3.7",
+        "jinja2>=3.1.5",
     ],
     extras_require={
         "postgresql": POSTGRESQL,
         "mysql": MYSQL,
+        "smtp": SMTP,
         "bcrypt": BCRYPT,
         "demo": DEMO,
         "test": TEST,

@@ -14,13 +14,12 @@ from asgi_token_auth.exceptions import (
     TokenAuthError,
     UnknownCredentials,
 )
+from asgi_token_auth.mail.mailgun import MAILGUN_EU, MAILGUN_US, MailgunTransport
 from asgi_token_auth.mail.messages import Emails, Mail
+from asgi_token_auth.mail.smtp import SMTPTransport
 from asgi_token_auth.mail.transports import (
-    MAILGUN_EU,
-    MAILGUN_US,
     ConsoleTransport,
     FileTransport,
-    MailgunTransport,
     MailTransport,
     MemoryTransport,
 )
@@ -51,6 +50,7 @@ __all__ = [
     "MailgunTransport",
     "MemoryTransport",
     "PasswordPolicy",
+    "SMTPTransport",
     "Settings",
     "SettingsError",
     "TokenAuth",

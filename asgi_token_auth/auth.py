@@ -13,8 +13,10 @@ from asgi_token_auth.accounts.housekeeping import Housekeeper
 from asgi_token_auth.endpoints import Endpoints
 from asgi_token_auth.endpoints.routes import build_app
 from asgi_token_auth.exceptions import SettingsError
-from asgi_token_auth.mail.messages import Notices, builders
+from asgi_token_auth.mail.envelope import Envelope
+from asgi_token_auth.mail.messages import Builders
 from asgi_token_auth.mail.outbox import Outbox
+from asgi_token_auth.mail.sender import Sender
 from asgi_token_auth.mail.transports import ConsoleTransport, MailTransport, transport_from_url
 from asgi_token_auth.passwords import PasswordHasher, recommended_context
 from asgi_token_auth.settings import Settings
@@ -52,8 +54,13 @@ class TokenAuth:
             tokens last (3 days, 1 day, 1 hour).
         recent_login: how long a login may change password and e-mail without the present
             password (20 minutes); None: always.
-        emails: an object with any of the six builders, see `mail.messages.Emails`.
+        emails: an object with any of the six builders, see `Emails`.
+        mail_templates: a directory with templates of the application's own, see `Templates`.
+        mail_language: called with the user and the request, gives the language to write in; by
+            default the request's Accept-Language is asked.
         mail_transport: what sends mails; a `MailTransport` or its URL. By default the console.
+        mail_cooldown: how long a mailbox rests once strangers had two mails of a kind sent there
+            (1 minute); None: never.
         confirmation_url, password_reset_url, email_change_url: links for the mails, with
             `{token}` and `{user_id}` to be filled in.
         user_validator: called with the `Changes` at sign-up, account update and password reset.
@@ -80,7 +87,7 @@ class TokenAuth:
             timeout=self.settings.database_timeout.total_seconds(),
         )
         parts = self._parts()
-        self._outbox, self._passwords = parts.outbox, parts.passwords
+        self.outbox, self.sender = parts.outbox, parts.sender
         self._housekeeper = Housekeeper(parts)
         self.accounts = Accounts(parts)
         self.verifier = Verifier(
@@ -133,7 +140,7 @@ class TokenAuth:
     async def shutdown(self) -> None:
         """Finishes what is under way, then disconnects."""
         await self._housekeeper.stop()
-        await self._outbox.stop()
+        await self.sender.stop()
         await self._database.disconnect()
 
     async def __aenter__(self) -> "TokenAuth":
@@ -149,32 +156,39 @@ class TokenAuth:
     def _parts(self) -> Parts:
         settings = self.settings
         users = Users(self.users, settings.user_fields)
+        outbox, sender = self._mail()
         return Parts(
             settings=settings,
             database=self._database,
             users=users,
             tokens=Tokens(tokens_table(self.metadata, self.users), users),
-            outbox=self._build_outbox(),
+            outbox=outbox,
+            sender=sender,
             passwords=PasswordHasher(
                 settings.password_context or recommended_context(),
                 threads=settings.hashing_threads,
                 queue=settings.hashing_queue,
             ),
             signer=TokenSigner(settings.keys, settings.algorithm, settings.clock),
-            emails=builders(settings),
-            notices=Notices(),
+            messages=Builders(settings),
         )
 
-    def _build_outbox(self) -> Outbox:
-        return Outbox(
+    def _mail(self) -> tuple[Outbox, Sender]:
+        settings = self.settings
+        rows = OutboxRows(outbox_table(self.metadata))
+        envelope = Envelope(settings.keys)
+        cooldown, clock = settings.mail_cooldown, settings.clock
+        outbox = Outbox(self._database, rows, envelope, clock=clock, cooldown=cooldown)
+        sender = Sender(
             self._database,
-            OutboxRows(outbox_table(self.metadata)),
-            _transport(self.settings.mail_transport),
-            keys=self.settings.keys,
-            sender=self.settings.email_sender,
-            clock=self.settings.clock,
-            sends=self.settings.send_mail,
+            rows,
+            _transport(settings.mail_transport),
+            envelope,
+            sender=settings.email_sender,
+            clock=clock,
+            enabled=settings.send_mail,
         )
+        return outbox, sender
 
 
 def _settings(given: dict[str, Any]) -> Settings:

@@ -81,7 +81,10 @@ class Settings:
     password_reset_lifetime: timedelta = timedelta(hours=1)
     recent_login: timedelta | None = timedelta(minutes=20)
     emails: Any = None
+    mail_templates: str | os.PathLike[str] | None = None
+    mail_language: Callable[[Any, Any], str | None] | None = None
     mail_transport: MailTransport | str | None = None
+    mail_cooldown: timedelta | None = timedelta(minutes=1)
     confirmation_url: str | None = None
     password_reset_url: str | None = None
     email_change_url: str | None = None
@@ -165,6 +168,8 @@ def _value_faults(settings: Settings) -> list[str]:
         ),
         "user_validator must be callable": settings.user_validator is None
         or callable(settings.user_validator),
+        "mail_language must be callable": settings.mail_language is None
+        or callable(settings.mail_language),
         "clock must be callable": callable(settings.clock),
         **{
             f"{name} must be a positive timedelta": _is_duration(settings, name)
@@ -181,11 +186,21 @@ DURATIONS = (
     "email_change_lifetime",
     "password_reset_lifetime",
     "recent_login",
+    "mail_cooldown",
     "database_timeout",
 )
+OPTIONAL_DURATIONS = ("recent_login", "mail_cooldown")
 COUNTS = ("hashing_threads", "hashing_queue", "database_connections", "maximum_body_bytes")
 LINKS = ("confirmation_url", "password_reset_url", "email_change_url")
-TEXTS = ("database", "email_sender", "algorithm", "disclose_accounts", "mail_transport", *LINKS)
+TEXTS = (
+    "database",
+    "email_sender",
+    "algorithm",
+    "disclose_accounts",
+    "mail_templates",
+    "mail_transport",
+    *LINKS,
+)
 
 
 def _is_sender(sender: object) -> bool:
@@ -195,7 +210,7 @@ def _is_sender(sender: object) -> bool:
 def _is_duration(settings: Settings, name: str) -> bool:
     value = getattr(settings, name)
     if value is None:
-        return name == "recent_login"
+        return name in OPTIONAL_DURATIONS
     return isinstance(value, timedelta) and value > timedelta(0)
 
 
@@ -253,7 +268,7 @@ def _from_text(name: str, text: str) -> Any:
         return text
     if name == "secret_key":
         return tuple(json.loads(text)) if text.startswith("[") else text
-    if name == "recent_login" and text.lower() in ("", "none", "off"):
+    if name in OPTIONAL_DURATIONS and text.lower() in ("", "none", "off"):
         return None
     if name in DURATIONS:
         return timedelta(seconds=float(text))

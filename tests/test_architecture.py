@@ -31,6 +31,9 @@ DOORS = {
     "jose": {"tokens"},
     "httpx": {"mail"},
     "cryptography": {"mail"},
+    "jinja2": {"mail"},
+    "aiosmtplib": {"mail"},
+    "idna": {"mail"},
     "email_validator": {"accounts"},
     "starlette": STARLETTE_BANDS,
 }

@@ -200,7 +200,7 @@ async def test_the_outbox_is_sealed_and_a_sent_body_is_wiped(database_url: str) 
         assert (row["state"], row["recipient"]) == ("queued", ADA)
         assert "token" not in row["payload"]
 
-        await service.auth._outbox.deliver_due()
+        await service.auth.sender.deliver_due()
 
         token = await service.mailbox.token(ADA)
         (row,) = await rows(service, database_url)
@@ -226,14 +226,14 @@ async def test_a_provider_that_is_down_delays_and_loses_nothing(database_url: st
     async with running_service(database_url, mail_transport=flaky, send_mail=False) as service:
         await service.sign_up("refused@example.com")
         await service.sign_up(ADA)
-        await service.auth._outbox.deliver_due()
+        await service.auth.sender.deliver_due()
         states = {row["recipient"]: row["state"] for row in await rows(service, database_url)}
         assert states == {"refused@example.com": "dead", ADA: "queued"}
         flaky.down = False
-        assert await service.auth._outbox.deliver_due() == 0
+        assert await service.auth.sender.deliver_due() == 0
 
         service.clock.forward(timedelta(minutes=1))
-        await service.auth._outbox.deliver_due()
+        await service.auth.sender.deliver_due()
 
         assert [mail.recipient for mail in flaky.sent] == [ADA]
 
@@ -244,6 +244,6 @@ async def test_two_senders_send_each_mail_once(database_url: str) -> None:
         for number in range(8):
             await service.sign_up(f"user{number}@example.com")
 
-        await asyncio.gather(*(service.auth._outbox.deliver_due() for _ in range(4)))
+        await asyncio.gather(*(service.auth.sender.deliver_due() for _ in range(4)))
 
         assert len(service.mailbox.mails) == 8

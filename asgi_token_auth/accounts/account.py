@@ -17,9 +17,8 @@ from asgi_token_auth.accounts.fields import (
     validated,
 )
 from asgi_token_auth.accounts.issuing import mail_token
+from asgi_token_auth.accounts.notifying import notify, tell_owner
 from asgi_token_auth.accounts.parts import Client, Parts
-from asgi_token_auth.accounts.reset_password import tell_password_changed
-from asgi_token_auth.accounts.sign_up import tell_owner
 from asgi_token_auth.exceptions import InvalidFields, InvalidToken
 from asgi_token_auth.storage.database import Session, UniqueViolation
 from asgi_token_auth.storage.tokens import AUTHENTICATION, EMAIL_CHANGE, MAILED, Token
@@ -56,7 +55,7 @@ async def update_account(
     if email is not None and await _is_taken(parts, email):
         if parts.settings.disclose_accounts != "never":
             raise InvalidFields({"email": TAKEN})
-        await tell_owner(parts, email)
+        await tell_owner(parts, email, client)
         email = None
     if password is not None:
         values["hashed_password"] = await parts.passwords.hash(password)
@@ -146,7 +145,7 @@ async def _write(
         if values:
             await parts.users.update(session, stored.user.id, values)
         if "hashed_password" in values:
-            await _end_what_came_before(parts, session, login, stored.user)
+            await _end_what_came_before(parts, session, login, stored.user, client)
         if email is not None:
             await mail_token(parts, session, stored.user, EMAIL_CHANGE, email, client)
 
@@ -154,7 +153,7 @@ async def _write(
         await parts.database.write(change)
     except UniqueViolation as violation:
         raise InvalidFields({parts.users.violated_field(violation): TAKEN}) from violation
-    parts.outbox.wake()
+    parts.sender.wake()
 
 
 async def _still_logged_in(
@@ -171,8 +170,10 @@ async def _still_logged_in(
         raise InvalidToken
 
 
-async def _end_what_came_before(parts: Parts, session: Session, login: Login, user: User) -> None:
+async def _end_what_came_before(
+    parts: Parts, session: Session, login: Login, user: User, client: Client
+) -> None:
     current = login.token.digest if login.token else None
     await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), but=current)
     await parts.tokens.revoke(session, user.id, MAILED)
-    await tell_password_changed(parts, session, user)
+    await notify(parts, session, user, "password_changed", client)

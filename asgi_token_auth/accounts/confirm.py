@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from asgi_token_auth.accounts.fields import INVALID, TAKEN, read_secret
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
+from asgi_token_auth.accounts.notifying import notify
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.database import Session, UniqueViolation
@@ -38,24 +39,24 @@ async def confirm(
         token = await parts.tokens.consume(session, digest(secret), key, purposes, parts.now())
         if stored is None or token is None:
             raise InvalidFields({FIELD: INVALID})
-        user = await _apply(parts, session, stored.user, token)
+        user = await _apply(parts, session, stored.user, token, client)
         return await issue_token(parts, session, user, client)
 
     try:
         issued = await parts.database.write(use)
     except UniqueViolation as violation:
         raise InvalidFields({parts.users.violated_field(violation): TAKEN}) from violation
-    parts.outbox.wake()
+    parts.sender.wake()
     return issued
 
 
-async def _apply(parts: Parts, session: Session, user: User, token: Token) -> User:
+async def _apply(parts: Parts, session: Session, user: User, token: Token, client: Client) -> User:
     changes: dict[str, Any] = {}
     if user.confirmed_at is None:
         changes["confirmed_at"] = parts.now()
     if token.purpose == EMAIL_CHANGE and token.sent_to != user.email:
         changes["email"] = token.sent_to
-        await _leave_address(parts, session, user)
+        await _leave_address(parts, session, user, client)
     elif token.purpose == CONFIRMATION and token.sent_to != user.email:
         raise InvalidFields({FIELD: INVALID})
     if changes:
@@ -64,9 +65,7 @@ async def _apply(parts: Parts, session: Session, user: User, token: Token) -> Us
     return cast(StoredUser, fresh).user  # locked, so it is still there
 
 
-async def _leave_address(parts: Parts, session: Session, user: User) -> None:
+async def _leave_address(parts: Parts, session: Session, user: User, client: Client) -> None:
     """Whoever reads the old mailbox learns of the change, and can use nothing sent there before."""
     await parts.tokens.revoke(session, user.id, MAILED)
-    if user.email is not None:
-        subject, text = parts.notices.email_changed(user)
-        await parts.outbox.put(session, "email_changed", user.email, subject, text)
+    await notify(parts, session, user, "email_changed", client)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Parts
 from asgi_token_auth.accounts.purge import BATCH, purge_batch
@@ -11,17 +12,20 @@ logger = logging.getLogger("asgi_token_auth.housekeeping")
 
 PAUSE_SECONDS = 60.0
 PAUSE_WHILE_MORE_SECONDS = 1.0
+SENT_MAILS_STAY = timedelta(days=1)
+DEAD_LETTERS_STAY = timedelta(days=30)
 
 
 class Housekeeper:
-    """Starts the mail sender with the application, and purges expired tokens, a batch at a time."""
+    """Starts the mail sender with the application, and purges a batch at a time: expired tokens,
+    mails sent a day ago, and dead letters of last month."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._parts.outbox.wake()  # mails that an earlier process left
+        self._parts.sender.wake()  # mails that an earlier process left
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
@@ -37,7 +41,11 @@ class Housekeeper:
 
     async def _purge(self) -> bool:
         try:
-            return await purge_batch(self._parts) == BATCH
+            tokens = await purge_batch(self._parts)
+            mails = await self._parts.outbox.purge_batch(
+                sent=SENT_MAILS_STAY, dead=DEAD_LETTERS_STAY, limit=BATCH
+            )
+            return BATCH in (tokens, mails)
         except TokenAuthError:
-            logger.info("expired tokens are purged later: the database is busy or down")
+            logger.info("what expired is purged later: the database is busy or down")
         return False

@@ -16,6 +16,12 @@ from asgi_token_auth.storage.tokens import (
 from asgi_token_auth.storage.users import User
 from asgi_token_auth.tokens import digest, new_secret
 
+MESSAGE = {
+    CONFIRMATION: "welcome",
+    EMAIL_CHANGE: "new_email_address",
+    PASSWORD_RESET: "password_reset",
+}
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IssuedToken:
@@ -58,8 +64,8 @@ async def mail_token(
     await parts.tokens.revoke(session, user.id, (purpose,))
     row = Token(digest(secret), purpose, user.id, now, expires_at, sent_to=sent_to)
     await parts.tokens.insert(session, row)
-    subject, text = _message(parts, user, purpose, secret, client)
-    await parts.outbox.put(session, purpose, sent_to, subject, text, expires_at=expires_at)
+    message = parts.messages.message(MESSAGE[purpose], user, secret, client.request)
+    await parts.outbox.put(session, purpose, sent_to, message, expires_at=expires_at)
 
 
 def _lifetime(parts: Parts, purpose: Purpose) -> timedelta:
@@ -68,20 +74,6 @@ def _lifetime(parts: Parts, purpose: Purpose) -> timedelta:
         EMAIL_CHANGE: parts.settings.email_change_lifetime,
         PASSWORD_RESET: parts.settings.password_reset_lifetime,
     }[purpose]
-
-
-def _message(
-    parts: Parts, user: User, purpose: Purpose, secret: str, client: Client
-) -> tuple[str, str]:
-    subject, body = {
-        CONFIRMATION: (parts.emails.welcome_subject, parts.emails.welcome_body),
-        EMAIL_CHANGE: (
-            parts.emails.new_email_address_subject,
-            parts.emails.new_email_address_body,
-        ),
-        PASSWORD_RESET: (parts.emails.password_reset_subject, parts.emails.password_reset_body),
-    }[purpose]
-    return subject(user, client.request), body(user, secret, client.request)
 
 
 def _cut(text: str | None, length: int) -> str | None:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asgi_token_auth.accounts.fields import read_email
-from asgi_token_auth.accounts.issuing import mail_token
+from asgi_token_auth.accounts.issuing import MESSAGE, mail_token
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
+from asgi_token_auth.mail.messages import Message
 from asgi_token_auth.storage.database import Session
 from asgi_token_auth.storage.tokens import CONFIRMATION, PASSWORD_RESET, Purpose
 from asgi_token_auth.storage.users import User
+from asgi_token_auth.tokens import new_secret
 
 
 async def resend_confirmation(parts: Parts, fields: Mapping[str, Any], client: Client) -> None:
@@ -48,18 +50,27 @@ async def _mail(
     async def write(session: Session) -> bool:
         found = await parts.users.by_login(session, email=email)
         stored = await parts.users.locked(session, found.user.id) if found else None
-        if stored is not None and stored.user.email == email and applies(stored.user):
+        rests = await parts.outbox.rests(session, purpose, email)
+        applied = stored is not None and stored.user.email == email and applies(stored.user)
+        if stored is not None and applied and not rests:
             await mail_token(parts, session, stored.user, purpose, email, client)
         else:
-            await _do_as_much(parts, session, email)
+            await _do_as_much(parts, session, purpose, email, client)
         return stored is not None
 
     known = await parts.database.write(write)
-    parts.outbox.wake()
+    parts.sender.wake()
     if not known and parts.settings.disclose_accounts == "always":
         raise InvalidFields({"email": "not known"})
 
 
-async def _do_as_much(parts: Parts, session: Session, email: str) -> None:
+async def _do_as_much(
+    parts: Parts, session: Session, purpose: Purpose, email: str, client: Client
+) -> None:
     """The work of a mailed token for nobody, or the answer's time would tell who has an account."""
-    await parts.outbox.put_and_discard(session, email)
+    nobody = User(0, email, None, None)
+    try:
+        message = parts.messages.message(MESSAGE[purpose], nobody, new_secret(), client.request)
+    except Exception:  # the application's own builder may want a real user
+        message = Message("", "x" * 500)
+    await parts.outbox.put_and_discard(session, purpose, email, message)

@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Any
 
-from asgi_token_auth.mail.messages import Emails, Notices
+from asgi_token_auth.mail.messages import Builders
 from asgi_token_auth.mail.outbox import Outbox
+from asgi_token_auth.mail.sender import Sender
 from asgi_token_auth.passwords import PasswordHasher
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
@@ -35,10 +36,10 @@ class Parts:
     users: Users
     tokens: Tokens
     outbox: Outbox
+    sender: Sender
     passwords: PasswordHasher
     signer: TokenSigner
-    emails: Emails
-    notices: Notices
+    messages: Builders
 
     def now(self) -> int:
         """Milliseconds since the epoch, by the configured clock."""

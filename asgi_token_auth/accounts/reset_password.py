@@ -13,6 +13,7 @@ from asgi_token_auth.accounts.fields import (
     validated,
 )
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
+from asgi_token_auth.accounts.notifying import notify
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.database import Session
@@ -38,7 +39,7 @@ async def reset_password(parts: Parts, fields: Mapping[str, Any], client: Client
     issued = await parts.database.write(
         lambda session: _reset(parts, session, key, secret, new_hash, client)
     )
-    parts.outbox.wake()
+    parts.sender.wake()
     return issued
 
 
@@ -79,12 +80,5 @@ async def _reset(
     changes = {"hashed_password": new_hash, "confirmed_at": confirmed_at}
     await parts.users.update(session, key, changes)
     await parts.tokens.revoke(session, key, (AUTHENTICATION, *MAILED))
-    await tell_password_changed(parts, session, stored.user)
+    await notify(parts, session, stored.user, "password_changed", client)
     return await issue_token(parts, session, stored.user, client)
-
-
-async def tell_password_changed(parts: Parts, session: Session, user: User) -> None:
-    """Mails the owner that the password changed (ASVS 5, 6.3.7)."""
-    if user.email is not None:
-        subject, text = parts.notices.password_changed(user)
-        await parts.outbox.put(session, "password_changed", user.email, subject, text)

@@ -14,6 +14,7 @@ from asgi_token_auth.accounts.fields import (
     validated,
 )
 from asgi_token_auth.accounts.issuing import mail_token
+from asgi_token_auth.accounts.notifying import tell_owner
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.database import Session, UniqueViolation
@@ -43,29 +44,16 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
     try:
         user = await parts.database.write(create)
     except UniqueViolation as violation:
-        await _taken(parts, parts.users.violated_field(violation), row)
+        await _taken(parts, parts.users.violated_field(violation), row, client)
         return None
-    parts.outbox.wake()
+    parts.sender.wake()
     return user
 
 
-async def _taken(parts: Parts, field: str, row: Mapping[str, Any]) -> None:
+async def _taken(parts: Parts, field: str, row: Mapping[str, Any], client: Client) -> None:
     if field != "email" or parts.settings.disclose_accounts != "never":
         raise InvalidFields({field: TAKEN})
-    await tell_owner(parts, row["email"])
-
-
-async def tell_owner(parts: Parts, email: str) -> None:
-    """Tells the owner of an address, and nobody else, that it has an account already."""
-
-    async def tell(session: Session) -> None:
-        owner = await parts.users.by_login(session, email=email)
-        if owner is not None and owner.user.email is not None:
-            subject, text = parts.notices.account_exists(owner.user)
-            await parts.outbox.put(session, "account_exists", owner.user.email, subject, text)
-
-    await parts.database.write(tell)
-    parts.outbox.wake()
+    await tell_owner(parts, row["email"], client)
 
 
 def _read(parts: Parts, fields: Mapping[str, Any]) -> Changes:

@@ -1,19 +1,25 @@
 """The mails' texts: six builders an application may replace, and notices."""
 
 import dataclasses
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
-from asgi_token_auth.settings import Settings
+from asgi_token_auth.mail.templates import Templates
+from asgi_token_auth.settings import Settings, utc_now
 from asgi_token_auth.storage.users import User
 
-BUILDERS = (
-    "welcome_subject",
-    "welcome_body",
-    "password_reset_subject",
-    "password_reset_body",
-    "new_email_address_subject",
-    "new_email_address_body",
-)
+MESSAGES = ("welcome", "password_reset", "new_email_address")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """What a mail says; `html` is None for a mail of text alone."""
+
+    subject: str
+    text: str = dataclasses.field(repr=False)
+    html: str | None = dataclasses.field(default=None, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,84 +32,111 @@ class Mail:
     recipient: str
     subject: str = dataclasses.field(repr=False)
     text: str = dataclasses.field(repr=False)
+    html: str | None = dataclasses.field(default=None, repr=False)
+    created_at: datetime = dataclasses.field(default_factory=utc_now)
 
 
 class Emails:
-    """The six builders. Subclass it, or give any object that has some of them: the rest are these.
+    """The six builders, and three for HTML. Subclass it, or give any object (or dictionary) that
+    has some of them: the rest are these, which render templates.
 
     `user` is the account's user; `token` goes into the link; `request` is the HTTP request that
     caused the mail (its headers tell the language, for one), or None where there was none.
+    A body that is replaced is sent without HTML, unless its `..._html` is given, too.
+    """
+
+    def __init__(self, settings: Settings, templates: Templates | None = None) -> None:
+        self._settings = settings
+        self._templates = templates or _templates(settings)
+
+    def welcome_subject(self, user: User, request: Any) -> str:
+        return self._templates.subject("welcome", user, request, {})
+
+    def welcome_body(self, user: User, token: str, request: Any) -> str:
+        return self._templates.text("welcome", user, request, self._confirmation(user, token))
+
+    def welcome_html(self, user: User, token: str, request: Any) -> str | None:
+        return self._templates.html("welcome", user, request, self._confirmation(user, token))
+
+    def password_reset_subject(self, user: User, request: Any) -> str:
+        return self._templates.subject("password_reset", user, request, {})
+
+    def password_reset_body(self, user: User, token: str, request: Any) -> str:
+        return self._templates.text("password_reset", user, request, self._reset(user, token))
+
+    def password_reset_html(self, user: User, token: str, request: Any) -> str | None:
+        return self._templates.html("password_reset", user, request, self._reset(user, token))
+
+    def new_email_address_subject(self, user: User, request: Any) -> str:
+        return self._templates.subject("new_email_address", user, request, {})
+
+    def new_email_address_body(self, user: User, token: str, request: Any) -> str:
+        return self._templates.text("new_email_address", user, request, self._change(user, token))
+
+    def new_email_address_html(self, user: User, token: str, request: Any) -> str | None:
+        return self._templates.html("new_email_address", user, request, self._change(user, token))
+
+    def _confirmation(self, user: User, token: str) -> dict[str, str | None]:
+        return _token_values(self._settings.confirmation_url, user, "confirmation_token", token)
+
+    def _reset(self, user: User, token: str) -> dict[str, str | None]:
+        return _token_values(self._settings.password_reset_url, user, "password_reset_token", token)
+
+    def _change(self, user: User, token: str) -> dict[str, str | None]:
+        return _token_values(self._settings.email_change_url, user, "confirmation_token", token)
+
+
+class Builders:
+    """The builders in use: the application's own where it has them, the defaults elsewhere.
+
+    Raises:
+        SettingsError: the templates can't be read.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._templates = _templates(settings)
+        given = settings.emails
+        if isinstance(given, type):
+            given = given(settings) if issubclass(given, Emails) else given()
+        self._given = given
+        self._default = Emails(settings, self._templates)
 
-    def welcome_subject(self, user: User, request: Any) -> str:
-        return "Please confirm your email address"
-
-    def welcome_body(self, user: User, token: str, request: Any) -> str:
-        how = _how(self._settings.confirmation_url, user, token, "confirmation_token")
-        return f"Welcome!\n\nPlease confirm your email address {how}\n"
-
-    def password_reset_subject(self, user: User, request: Any) -> str:
-        return "Reset your password"
-
-    def password_reset_body(self, user: User, token: str, request: Any) -> str:
-        how = _how(self._settings.password_reset_url, user, token, "password_reset_token")
-        return (
-            f"Somebody, hopefully you, asked to reset your password.\n\nChoose a new one {how}\n\n"
-            "If it wasn't you, ignore this mail: your password stays as it is.\n"
+    def message(self, name: str, user: User, token: str, request: Any) -> Message:
+        """One of the three messages with a token in them."""
+        subject, body, html = (f"{name}_{part}" for part in ("subject", "body", "html"))
+        own_text = self._own(body) is not None and self._own(html) is None
+        return Message(
+            self._builder(subject)(user, request),
+            self._builder(body)(user, token, request),
+            None if own_text else self._builder(html)(user, token, request),
         )
 
-    def new_email_address_subject(self, user: User, request: Any) -> str:
-        return "Please confirm your new email address"
-
-    def new_email_address_body(self, user: User, token: str, request: Any) -> str:
-        how = _how(self._settings.email_change_url, user, token, "confirmation_token")
-        return f"Please confirm your new email address {how}\n"
-
-
-class Notices:
-    """Mails without a token, which tell an owner what happened to the account."""
-
-    def password_changed(self, user: User) -> tuple[str, str]:
-        return (
-            "Your password was changed",
-            "The password of your account was changed.\n\n"
-            "If it wasn't you, reset your password now.\n",
+    def notice(self, name: str, user: User, request: Any) -> Message:
+        """A message without a token, which tells an owner what happened to the account:
+        `password_changed`, `email_changed` or `account_exists`."""
+        return Message(
+            self._templates.subject(name, user, request, {}),
+            self._templates.text(name, user, request, {}),
+            self._templates.html(name, user, request, {}),
         )
 
-    def email_changed(self, user: User) -> tuple[str, str]:
-        return (
-            "Your email address was changed",
-            "The email address of your account was changed, and this one is no longer used.\n\n"
-            "If it wasn't you, please contact us.\n",
-        )
+    def _builder(self, name: str) -> Callable[..., Any]:
+        builder: Callable[..., Any] = self._own(name) or getattr(self._default, name)
+        return builder
 
-    def account_exists(self, user: User) -> tuple[str, str]:
-        return (
-            "You already have an account",
-            "Somebody, hopefully you, tried to use this email address for an account,"
-            " but it has one already.\n\n"
-            "If it was you: log in, or reset your password. If it wasn't, ignore this mail.\n",
-        )
+    def _own(self, name: str) -> Any:
+        if isinstance(self._given, dict):
+            return self._given.get(name)
+        if getattr(type(self._given), name, None) is getattr(Emails, name):
+            return None  # inherited
+        return getattr(self._given, name, None)
 
 
-def builders(settings: Settings) -> Emails:
-    """The builders to use: the application's own where it has them, the defaults elsewhere."""
-    given = settings.emails
-    if isinstance(given, type):
-        given = given(settings) if issubclass(given, Emails) else given()
-    chosen = Emails(settings)
-    for name in BUILDERS:
-        own = given.get(name) if isinstance(given, dict) else getattr(given, name, None)
-        if own is not None:
-            setattr(chosen, name, own)
-    return chosen
+def _templates(settings: Settings) -> Templates:
+    return Templates(settings.mail_templates, settings.mail_language)
 
 
-def _how(url: str | None, user: User, token: str, name: str) -> str:
-    """By link where one is configured; never made from a request's Host: anyone chooses that."""
-    if url is None:
-        return f"with this token:\n\nuser id: {user.id}\n{name}: {token}"
-    return f"by following this link:\n\n{url.format(user_id=user.id, token=token)}"
+def _token_values(url: str | None, user: User, name: str, token: str) -> dict[str, str | None]:
+    """A link where one is configured; never made from a request's Host: anyone chooses that."""
+    link = url.format(user_id=quote(str(user.id), safe=""), token=token) if url else None
+    return {"token_name": name, "token": token, "link": link}

@@ -1,35 +1,34 @@
 """Ways to hand a mail over. An application's own needs one method, `send`."""
 
 import asyncio
-import re
+import dataclasses
 import sys
-from email.headerregistry import Address
-from email.message import EmailMessage
 from pathlib import Path
-from typing import Protocol, runtime_checkable
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Protocol, get_args, runtime_checkable
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-import httpx
-
-from asgi_token_auth.exceptions import MailError, MailRefused, SettingsError
+from asgi_token_auth.exceptions import SettingsError
+from asgi_token_auth.mail.formatting import as_email_message
+from asgi_token_auth.mail.mailgun import MAILGUN_EU, MAILGUN_US, MailgunTransport
 from asgi_token_auth.mail.messages import Mail
+from asgi_token_auth.mail.smtp import Security, SMTPTransport
 
-MAILGUN_US = "https://api.mailgun.net"
-MAILGUN_EU = "https://api.eu.mailgun.net"
-TIMEOUT_SECONDS = 10.0
-DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+FORMS = (
+    "mail_transport must be console:, file:DIRECTORY, mailgun://KEY@DOMAIN,"
+    " smtp://USER:PASSWORD@HOST:PORT or smtps://USER:PASSWORD@HOST:PORT"
+)
 
 
 @runtime_checkable
 class MailTransport(Protocol):
-    """What sends mails."""
+    """What sends mails. If it has an async method `aclose()`, that is called at shutdown."""
 
     async def send(self, mail: Mail) -> None:
-        """Hands `mail` over.
+        """Hands `mail` over. It may be called again with the same `mail.id`, after a fault.
 
         Raises:
             MailRefused: another try can't succeed.
-            MailError: another try may succeed.
+            MailError: another try may succeed; so may one after any other exception.
         """
 
 
@@ -37,7 +36,9 @@ class ConsoleTransport:
     """Prints mails to standard output: for development only, as it shows live tokens."""
 
     async def send(self, mail: Mail) -> None:
-        print(as_email_message(mail).as_string(), file=sys.stdout, flush=True)
+        # Without the HTML, which would only say the same again.
+        message = as_email_message(dataclasses.replace(mail, html=None), legible=True)
+        print(message.as_string(), file=sys.stdout, flush=True)
 
 
 class FileTransport:
@@ -53,7 +54,7 @@ class FileTransport:
     def _write(self, mail: Mail) -> None:
         # Renamed into place: no reader sees half a mail. One name a mail, however often tried.
         partial = self.directory / f".{mail.id}"
-        partial.write_bytes(as_email_message(mail).as_bytes())
+        partial.write_bytes(as_email_message(mail, legible=True).as_bytes())
         partial.rename(self.directory / f"{mail.id}.eml")
 
 
@@ -67,126 +68,50 @@ class MemoryTransport:
         self.mails.append(mail)
 
 
-class MailgunTransport:
-    """Sends through Mailgun's HTTP API, with tracking off: a tracked link would be rewritten,
-    and the token in it logged, by a third party.
-
-    Args:
-        domain: the sending domain.
-        key: the API key, better a domain sending key.
-        base_url: `MAILGUN_US` (the default) or `MAILGUN_EU`; the two share no data.
-
-    Raises:
-        SettingsError: the domain or the key can't be one.
-    """
-
-    def __init__(self, domain: str, key: str, *, base_url: str = MAILGUN_US) -> None:
-        if not DOMAIN.fullmatch(domain):
-            raise SettingsError("the Mailgun domain is not a domain name")
-        if not key or not key.isascii() or not key.isprintable():
-            raise SettingsError("the Mailgun key is missing or not printable ASCII")
-        self._url = f"{base_url.rstrip('/')}/v3/{domain}/messages"
-        self._key = key
-        self._client: httpx.AsyncClient | None = None
-
-    def __repr__(self) -> str:
-        return f"MailgunTransport({self._url!r})"
-
-    async def send(self, mail: Mail) -> None:
-        check_recipient(mail.recipient)
-        if self._client is None:  # building one reads the TLS roots: once is enough
-            self._client = httpx.AsyncClient(auth=("api", self._key), timeout=TIMEOUT_SECONDS)
-        try:
-            response = await self._client.post(self._url, data=_mailgun_form(mail))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise MailError(f"Mailgun can't be reached: {type(error).__name__}") from error
-        _check_mailgun(response)
-
-    async def aclose(self) -> None:
-        """Closes the HTTP client."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-
 def transport_from_url(url: str) -> MailTransport:
-    """A transport from its text: `console:`, `file:DIRECTORY`, `mailgun://KEY@DOMAIN?region=eu`.
+    """A transport from its text: `console:`, `file:DIRECTORY`, `mailgun://KEY@DOMAIN?region=eu`,
+    `smtp://USER:PASSWORD@HOST:PORT` (STARTTLS; `?security=none` for this machine) or `smtps://...`.
 
     Raises:
         SettingsError: it is none of these.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(FORMS) from error
     if parts.scheme == "console":
         return ConsoleTransport()
     if parts.scheme == "file" and parts.path:
         return FileTransport(unquote(parts.path))
     if parts.scheme == "mailgun":
-        region = parse_qs(parts.query).get("region", ["us"])[0]
-        base_url = {"us": MAILGUN_US, "eu": MAILGUN_EU}.get(region, MAILGUN_US)
-        return MailgunTransport(
-            parts.hostname or "", unquote(parts.username or ""), base_url=base_url
-        )
-    raise SettingsError("mail_transport must be console:, file:DIRECTORY or mailgun://KEY@DOMAIN")
+        return _mailgun(parts)
+    if parts.scheme in ("smtp", "smtps"):
+        return _smtp(parts, port)
+    raise SettingsError(FORMS)
 
 
-def as_email_message(mail: Mail) -> EmailMessage:
-    """The mail as RFC 5322 has it.
-
-    Raises:
-        MailRefused: an address or the subject would become more than that.
-    """
-    check_recipient(mail.recipient)
-    message = EmailMessage()
-    try:
-        message["From"] = mail.sender
-        message["To"] = Address(addr_spec=mail.recipient)
-        message["Subject"] = mail.subject
-        message["Message-ID"] = f"<{mail.id}@{mail.sender.rpartition('@')[2].rstrip('>')}>"
-    except Exception as error:
-        raise MailRefused("a header of the mail is not acceptable") from error
-    message["X-Kind"] = mail.kind
-    message.set_content(mail.text, cte="8bit")
-    return message
+def _mailgun(parts: SplitResult) -> MailgunTransport:
+    region = _option(parts, "region", "us")
+    if region not in ("us", "eu"):
+        raise SettingsError("the Mailgun region must be us or eu")
+    base_url = MAILGUN_EU if region == "eu" else MAILGUN_US
+    return MailgunTransport(parts.hostname or "", unquote(parts.username or ""), base_url=base_url)
 
 
-def check_recipient(address: str) -> None:
-    """Exactly one address and nothing around it: a comma or line end would make it two.
-
-    Raises:
-        MailRefused: it is more, or less, than one.
-    """
-    if not address.isprintable() or address.count("@") != 1 or set(address) & set(' ,;<>()"\\'):
-        raise MailRefused("the recipient is not one plain address")
-
-
-def _mailgun_form(mail: Mail) -> dict[str, str]:
-    if not mail.subject.isprintable():
-        raise MailRefused("the subject has control characters")
-    return {
-        "from": mail.sender,
-        "to": mail.recipient,
-        "subject": mail.subject,
-        "text": mail.text,
-        "h:Message-ID": f"<{mail.id}@{mail.sender.rpartition('@')[2].rstrip('>')}>",
-        "o:tracking": "no",
-        "o:tracking-clicks": "no",
-        "o:tracking-opens": "no",
-    }
+def _smtp(parts: SplitResult, port: int | None) -> SMTPTransport:
+    given = _option(parts, "security", "tls" if parts.scheme == "smtps" else "starttls")
+    for security in get_args(Security):
+        if given == security:
+            return SMTPTransport(
+                parts.hostname or "",
+                port,
+                username=unquote(parts.username) if parts.username else None,
+                password=unquote(parts.password) if parts.password else None,
+                security=security,
+            )
+    raise SettingsError("SMTP security must be starttls, tls or none")
 
 
-def _check_mailgun(response: httpx.Response) -> None:
-    if response.is_success:
-        return
-    message = f"Mailgun answered {response.status_code}"
-    if (
-        response.status_code == 429
-        or response.status_code >= 500
-        or response.status_code in (401, 403, 404)
-    ):
-        # A wrong key or domain is the operator's to mend: the mail must outlive it.
-        raise MailError(message, retry_after=_seconds(response.headers.get("Retry-After")))
-    raise MailRefused(message)
-
-
-def _seconds(value: str | None) -> float | None:
-    return float(value) if value is not None and value.isascii() and value.isdigit() else None
+def _option(parts: SplitResult, name: str, default: str) -> str:
+    return parse_qs(parts.query).get(name, [default])[0]

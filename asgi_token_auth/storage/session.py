@@ -37,6 +37,14 @@ class Session:
         """The first row, locked until the unit ends (SQLite: its only writer holds the file)."""
         return await self.one(select.with_for_update() if self._dialect.row_lock else select)
 
+    async def free(self, select: Any) -> list[Any]:
+        """The rows that no other transaction has locked, locked until the unit ends.
+
+        Needs PostgreSQL, MariaDB 10.6 or MySQL 8; SQLite's only writer has the file to itself.
+        """
+        row_lock = self._dialect.row_lock
+        return await self.all(select.with_for_update(skip_locked=True) if row_lock else select)
+
     async def insert(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
         """Inserts one row; the integer key the database gave it, if it gave one.
 

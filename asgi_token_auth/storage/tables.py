@@ -129,6 +129,7 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("sent_at", BigInteger),
         Column("last_error", String(200)),
         Index("ix_outbox_due", "state", "next_attempt_at"),
+        Index("ix_outbox_recipient", "recipient", "created_at"),
         **MYSQL,
     )
 

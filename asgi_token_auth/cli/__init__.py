@@ -1,0 +1,59 @@
+"""The command line: asgi-token-auth ..."""
+
+import argparse
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+
+from asgi_token_auth.auth import TokenAuth
+from asgi_token_auth.cli import outbox, tables, users
+from asgi_token_auth.cli.application import load
+from asgi_token_auth.exceptions import TokenAuthError
+
+DESCRIPTION = (
+    "Settings are read from the environment (TOKEN_AUTH_DATABASE, TOKEN_AUTH_SECRET_KEY, ...),"
+    " or are those of the TokenAuth that --app names."
+)
+ROOMS = (tables, users, outbox)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 when it is done, 1 when it is refused or fails."""
+    options = _parser().parse_args(arguments)
+    if options.command == "generate-secret":
+        print(secrets.token_urlsafe(48))
+        return 0
+    try:
+        report = asyncio.run(_run(options))
+    except TokenAuthError as error:
+        print(f"asgi-token-auth: {error}", file=sys.stderr)
+        return 1
+    print(report)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="asgi-token-auth", description=DESCRIPTION)
+    parser.add_argument("--app", help="MODULE:NAME of your TokenAuth, instead of the environment")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("generate-secret", help="print a new secret key")
+    for room in ROOMS:
+        room.add_commands(commands)
+    return parser
+
+
+async def _run(options: argparse.Namespace) -> str:
+    auth = load(options.app) if options.app else TokenAuth.from_env(_environment(options))
+    try:
+        report: str = await options.run(auth, options)
+        return report
+    finally:
+        await auth.shutdown()
+
+
+def _environment(options: argparse.Namespace) -> dict[str, str]:
+    if options.database_url is None:
+        return dict(os.environ)
+    return {**os.environ, "TOKEN_AUTH_DATABASE": options.database_url}

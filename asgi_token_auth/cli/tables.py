@@ -1,0 +1,21 @@
+"""create-tables, purge-expired."""
+
+import argparse
+from typing import Any
+
+from asgi_token_auth.auth import TokenAuth
+from asgi_token_auth.cli.commands import add_command
+
+
+def add_commands(commands: Any) -> None:
+    add_command(commands, "create-tables", "create the tables that are not there yet", _create)
+    add_command(commands, "purge-expired", "delete expired tokens", _purge)
+
+
+async def _create(auth: TokenAuth, options: argparse.Namespace) -> str:
+    await auth.create_tables()
+    return "ok"
+
+
+async def _purge(auth: TokenAuth, options: argparse.Namespace) -> str:
+    return f"{await auth.accounts.purge_expired()} expired tokens deleted"
