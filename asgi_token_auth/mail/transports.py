@@ -42,7 +42,9 @@ class ConsoleTransport:
 
 
 class FileTransport:
-    """Writes each mail as one `.eml` file into a directory: for development and tests."""
+    """Writes each mail's text as one `.eml` file into a directory, and its HTML beside it, for a
+    browser to open: for development and tests.
+    """
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
@@ -52,10 +54,16 @@ class FileTransport:
         await asyncio.to_thread(self._write, mail)
 
     def _write(self, mail: Mail) -> None:
+        message = as_email_message(dataclasses.replace(mail, html=None), legible=True)
+        if mail.html is not None:
+            self._place(f"{mail.id}.html", mail.html.encode())
+        self._place(f"{mail.id}.eml", message.as_bytes())
+
+    def _place(self, name: str, content: bytes) -> None:
         # Renamed into place: no reader sees half a mail. One name a mail, however often tried.
-        partial = self.directory / f".{mail.id}"
-        partial.write_bytes(as_email_message(mail, legible=True).as_bytes())
-        partial.rename(self.directory / f"{mail.id}.eml")
+        partial = self.directory / f".{name}"
+        partial.write_bytes(content)
+        partial.rename(self.directory / name)
 
 
 class MemoryTransport:
