@@ -30,26 +30,36 @@ MAIL = Mail("1" * 32, "confirmation", "app@example.com", ADA, "Grüße", "Dear A
 
 
 @contextlib.asynccontextmanager
-async def mailgun(answer: bytes | None) -> AsyncIterator[tuple[MailgunTransport, list[bytes]]]:
-    """A transport to a server that gives one answer; None: it hangs up."""
+async def mailgun(
+    *answers: bytes | None, timeout: float = 10.0
+) -> AsyncIterator[tuple[MailgunTransport, list[bytes]]]:
+    """A transport to a server that gives these answers; None: it hangs up; b"": it says nothing."""
     requests: list[bytes] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        answer = answers[min(len(requests), len(answers) - 1)]
         requests.append(head + await reader.readexactly(length))
-        if answer is not None:
+        if answer:
             writer.write(b"HTTP/1.1 " + answer)
-        writer.close()
+        if answer != b"":
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    transport = MailgunTransport("mg.example.com", "key", base_url=f"http://127.0.0.1:{port}")
+    base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    transport = MailgunTransport("mg.example.com", "key", base_url=base_url, timeout=timeout)
     try:
         yield transport, requests
     finally:
         await transport.aclose()
         server.close()
+        for writer in writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def test_mailgun_is_given_the_mail_and_no_tracking() -> None:
@@ -70,6 +80,13 @@ async def test_mailgun_is_given_the_mail_and_no_tracking() -> None:
         (b"400 Bad Request\r\nContent-Length: 0\r\n\r\n", MailRefused, None),
         (b"401 Unauthorized\r\nContent-Length: 9\r\n\r\nForbidden", MailError, None),
         (b"429 Too Many\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", MailError, 7),
+        (b"429 Too Many\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n", MailError, None),
+        (
+            b"503 Later\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\nContent-Length: 0\r\n\r\n",
+            MailError,
+            0,
+        ),
+        (b"302 Found\r\nLocation: http://x.y\r\nContent-Length: 0\r\n\r\n", MailError, None),
         (b"500 Oops\r\nContent-Length: 0\r\n\r\n", MailError, None),
         (None, MailError, None),
     ],
@@ -84,6 +101,34 @@ async def test_mailgun_errors(
 
     assert type(raised.value) is error
     assert raised.value.retry_after == retry_after
+
+
+async def test_a_mailgun_that_hangs_is_tried_again() -> None:
+    """The sender has other mails, too."""
+    async with mailgun(b"", timeout=0.2) as (transport, _):
+        with pytest.raises(MailError) as raised:
+            await transport.send(MAIL)
+    assert type(raised.value) is MailError
+
+
+async def test_an_answer_lost_after_acceptance_means_once_more(
+    start_service: ServiceFactory,
+) -> None:
+    """With the same Message-ID and the same token, which still works."""
+    accepted = b"200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    async with mailgun(None, accepted) as (transport, requests):
+        service = await start_service(mail_transport=transport, send_mail=False)
+        await service.sign_up(ADA)
+        await service.auth.sender.deliver_due()
+        service.clock.forward(timedelta(seconds=2))
+        await service.auth.sender.deliver_due()
+
+    first, second = (parse_qs(request.partition(b"\r\n\r\n")[2].decode()) for request in requests)
+    assert first == second
+    assert first["h:Message-ID"][0].endswith("@example.com>")
+    token = first["text"][0].partition("confirmation_token: ")[2].strip()
+    answer = await service.call("POST", "/api/users/1/confirm", {"confirmation_token": token})
+    assert answer.status_code == 200
 
 
 async def test_mailgun_unreachable_is_tried_again() -> None:

@@ -1,0 +1,433 @@
+"""The promise of the outbox: what was answered "ok" ends sent or as a dead letter."""
+
+import asyncio
+import collections
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import databases
+import pytest
+from conftest import Service, ServiceFactory, running_service
+from smtp_server import Recorder, smtp_server
+
+from asgi_token_auth import Mail, MailError, MailRefused
+from asgi_token_auth.mail.messages import Message
+from asgi_token_auth.testing import SECRET_KEY, token_in
+from asgi_token_auth.tokens import digest
+
+ADA = "ada@example.com"
+ROUNDS = int(os.environ.get("TEST_KILL_ROUNDS", "1"))
+LEASE = timedelta(minutes=3)
+MAIN = "import sys; from asgi_token_auth.cli import main; sys.exit(main())"
+POINTS = (
+    "before put",
+    "after put",  # the row is written, nothing is committed
+    "after commit",
+    "before claim",
+    "after claim",  # the lease is written, nothing is committed
+    "before send",
+    "after send",
+    "before finish",
+    "after finish",  # the end is written, nothing is committed
+    "after all",
+)
+
+
+async def rows(url: str, table: str = "outbox") -> list[dict[str, Any]]:
+    async with databases.Database(url.replace("mysql://", "mysql+asyncmy://")) as database:
+        found = await database.fetch_all(f"SELECT * FROM {table}")
+        return [dict(row._mapping) for row in found]
+
+
+async def states(url: str) -> dict[str, str]:
+    return {row["recipient"]: row["state"] for row in await rows(url)}
+
+
+async def execute(url: str, statement: str, **values: Any) -> None:
+    async with databases.Database(url.replace("mysql://", "mysql+asyncmy://")) as database:
+        await database.execute(statement, values)
+
+
+async def put(service: Service, *recipients: str, kind: str = "notice") -> None:
+    """Mails of the application's own making, all in one unit of work."""
+
+    async def write(session: Any) -> None:
+        for recipient in recipients:
+            await service.auth.outbox.put(session, kind, recipient, Message("s", "t"))
+
+    await service.auth._database.write(write)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+class Provider:
+    """A provider with faults, and what it was asked to send."""
+
+    def __init__(self) -> None:
+        self.fault: Exception | None = None
+        self.refused: set[str] = set()
+        self.hangs_for: set[str] = set()
+        self.tried: list[str] = []
+        self.sent: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        self.tried.append(mail.recipient)
+        if mail.recipient in self.refused:
+            raise MailRefused("no such mailbox")
+        if mail.recipient in self.hangs_for:
+            await asyncio.sleep(3600)
+        if self.fault:
+            raise self.fault
+        self.sent.append(mail)
+
+
+def end(point: str, url: str, email: str, accepted: Path) -> bool:
+    """Runs a process to its death at that point; whether it had answered the sign-up."""
+    program = Path(__file__).with_name("killed_process.py")
+    result = subprocess.run(
+        [sys.executable, program, url, point, email, accepted],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    return "answered" in result.stdout
+
+
+async def test_a_process_killed_anywhere_loses_no_mail(database_url: str, tmp_path: Path) -> None:
+    """SIGKILL at each point: every sign-up that was answered ends in a mail, and only one that
+    died between acceptance and the note of it comes twice, with the same id."""
+    accepted, answered = tmp_path / "accepted", set()
+    accepted.touch()
+    async with running_service(database_url, send_mail=False) as service:
+        for number in range(ROUNDS):
+            for point in POINTS:
+                email = f"{point.replace(' ', '-')}-{number}@example.com"
+                if await asyncio.to_thread(end, point, database_url, email, accepted):
+                    answered.add(email)
+        service.clock.forward(LEASE)
+        await service.auth.sender.deliver_due()
+
+        by_recipient = collections.defaultdict(list)
+        for line in accepted.read_text().splitlines():
+            recipient, mail_id = line.split()
+            by_recipient[recipient].append(mail_id)
+        for mail in service.mailbox.mails:
+            by_recipient[mail.recipient].append(mail.id)
+
+    in_doubt = ("after-send", "before-finish", "after-finish")
+    assert len(answered) == ROUNDS * (len(POINTS) - 3)
+    assert set(await states(database_url)) == set(by_recipient)
+    assert answered <= set(by_recipient)
+    assert set((await states(database_url)).values()) == {"sent"}
+    for recipient, ids in by_recipient.items():
+        assert len(set(ids)) == 1
+        assert len(ids) == (2 if recipient.startswith(in_doubt) else 1), recipient
+
+
+async def test_four_sending_processes_send_a_thousand_mails_once_each(database_url: str) -> None:
+    """Over real SMTP, from the command line, and a fifth process is killed in the midst of it."""
+    recipients = [f"user{number}@example.com" for number in range(1000)]
+    async with running_service(database_url, send_mail=False) as service:
+        await put(service, *recipients)
+    recorder = Recorder()
+    async with smtp_server(recorder) as port:
+        environment = {
+            **os.environ,
+            "TOKEN_AUTH_DATABASE": database_url,
+            "TOKEN_AUTH_SECRET_KEY": SECRET_KEY,
+            "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
+            "TOKEN_AUTH_MAIL_TRANSPORT": f"smtp://127.0.0.1:{port}?security=none",
+        }
+        command = (sys.executable, "-c", MAIN, "outbox", "run")
+        senders = [
+            await asyncio.create_subprocess_exec(
+                *command, env=environment, stdout=asyncio.subprocess.PIPE
+            )
+            for _ in range(4)
+        ]
+        await until(lambda: len(recorder.mails) == len(recipients))
+        for sender in senders:
+            sender.terminate()
+        outputs = [(await sender.communicate())[0] for sender in senders]
+
+    sent_to = [envelope.rcpt_tos[0] for envelope in recorder.mails]
+    assert sorted(sent_to) == sorted(recipients)
+    assert outputs == [b"sending\nstopped\n"] * 4
+    assert set((await states(database_url)).values()) == {"sent"}
+
+
+async def test_an_hours_outage_loses_nothing(start_service: ServiceFactory) -> None:
+    """The requests see nothing of it, and the tries become rarer."""
+    provider = Provider()
+    provider.fault = MailError("down")
+    service = await start_service(
+        mail_transport=provider, send_mail=False, recent_login=None, mail_cooldown=None
+    )
+    signed_up = []
+    for minute in range(60):
+        if minute % 10 == 0:
+            signed_up.append(f"user{minute}@example.com")
+            await service.sign_up(signed_up[-1])
+        await service.auth.sender.deliver_due()
+        service.clock.forward(timedelta(minutes=1))
+    tries_of_the_first = provider.tried.count(signed_up[0])
+    provider.fault = None
+    for _ in range(10):
+        await service.auth.sender.deliver_due()
+        service.clock.forward(timedelta(minutes=1))
+
+    assert sorted(mail.recipient for mail in provider.sent) == sorted(signed_up)
+    assert 10 <= tries_of_the_first <= 20
+    mail = provider.sent[0]
+    body = {"confirmation_token": token_in(mail)}
+    user_id = mail.text.partition("user id: ")[2].partition("\n")[0]
+    assert (await service.call("POST", f"/api/users/{user_id}/confirm", body)).status_code == 200
+
+
+async def test_a_provider_that_asks_for_patience_gets_it(start_service: ServiceFactory) -> None:
+    """Retry-After holds for every mail, also a new one; an absurd one holds for an hour."""
+    provider = Provider()
+    provider.fault = MailError("too many", retry_after=300)
+    service = await start_service(mail_transport=provider, send_mail=False)
+    await service.sign_up(ADA)
+    await service.auth.sender.deliver_due()
+    await service.sign_up("bob@example.com")
+    provider.fault = MailError("too many", retry_after=10**9)
+
+    service.clock.forward(timedelta(seconds=299))
+    assert await service.auth.sender.deliver_due() == 0
+    service.clock.forward(timedelta(seconds=1))
+    assert await service.auth.sender.deliver_due() == 2
+    provider.fault = None
+    service.clock.forward(timedelta(hours=1))
+    assert await service.auth.sender.deliver_due() == 2
+    assert len(provider.sent) == 2
+
+
+async def test_a_mail_that_hangs_or_is_poisoned_holds_up_no_other(
+    start_service: ServiceFactory,
+) -> None:
+    """While some hang, and some are refused, new ones go out at once."""
+    provider = Provider()
+    provider.hangs_for = {f"hang{number}@example.com" for number in range(9)}
+    provider.refused = {"refused@example.com"}
+    service = await start_service(mail_transport=provider)
+    await put(service, *provider.hangs_for, *provider.refused)
+    service.auth.sender.wake()
+    await service.sign_up(ADA)
+    await service.sign_up("bob@example.com")
+
+    await until(lambda: len(provider.sent) == 2)
+    for task in service.auth.sender._sending:  # or leaving would wait for them
+        task.cancel()
+
+
+async def test_what_somebody_put_into_the_table_is_not_sent(database_url: str) -> None:
+    """A poisoned recipient, another's recipient, a forged text: dead letters with their reason."""
+    async with running_service(database_url, send_mail=False) as service:
+        await put(service, ADA, "bob@example.com", "eve@example.com")
+        update = "UPDATE outbox SET {} WHERE recipient = :of"
+        poisoned = "eve@example.com\r\nBcc: all@example.com"
+        await execute(database_url, update.format("recipient = :to"), to=poisoned, of=ADA)
+        await execute(
+            database_url, update.format("recipient = 'mallory@x.y'"), of="bob@example.com"
+        )
+        await execute(database_url, update.format("payload = 'forged'"), of="eve@example.com")
+
+        await service.auth.sender.deliver_due()
+
+        assert service.mailbox.mails == []
+        found = {row["recipient"]: row for row in await rows(database_url)}
+        assert {row["state"] for row in found.values()} == {"dead"}
+        assert "another recipient" in found[poisoned]["last_error"]
+        assert "another recipient" in found["mallory@x.y"]["last_error"]
+        assert "can't be opened" in found["eve@example.com"]["last_error"]
+
+
+async def test_a_mail_whose_token_died_is_not_sent(start_service: ServiceFactory) -> None:
+    """It would be a link that does not work; it can be seen among the dead."""
+    service = await start_service(send_mail=False)
+    await service.sign_up(ADA)
+    service.clock.forward(timedelta(days=3))
+    await service.auth.sender.deliver_due()
+
+    (row,) = await service.auth.outbox.list("dead")
+    assert row.last_error == "its token died before it could be sent"
+    assert service.mailbox.mails == []
+
+
+async def test_a_mail_nobody_takes_is_given_up(
+    start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transport's own fault is no reason to try for ever."""
+    monkeypatch.setattr("asgi_token_auth.mail.sender.MOST_ATTEMPTS", 3)
+    provider = Provider()
+    provider.fault = LookupError("secret details")
+    service = await start_service(mail_transport=provider, send_mail=False)
+    await put(service, ADA)
+    for _ in range(5):
+        await service.auth.sender.deliver_due()
+        service.clock.forward(timedelta(minutes=10))
+
+    (row,) = await service.auth.outbox.list("dead")
+    assert (provider.tried, row.last_error) == ([ADA] * 3, "given up: LookupError")
+
+
+async def test_a_dump_holds_no_usable_token(database_url: str) -> None:
+    """Neither in clear, nor as something the endpoints take for one."""
+    async with running_service(database_url, send_mail=False) as service:
+        login = await sign_up_and_confirm(service)
+        await service.call("POST", "/api/password_resets", {"email": ADA})
+        await service.sign_up("bob@example.com")
+        dump = [*await rows(database_url), *await rows(database_url, "tokens")]
+        await service.auth.sender.deliver_due()
+        mails = {mail.recipient: token_in(mail) for mail in service.mailbox.mails}
+
+        text = str(dump)
+        assert digest(mails[ADA]) in text
+        for secret in (login["token"], login["token"].split(".")[2], *mails.values()):
+            assert secret not in text
+        for row in dump:
+            for value in map(str, row.values()):
+                body = {"user_id": 1, "password_reset_token": value, "password": "new secret"}
+                response = await service.call("POST", "/api/password_resets/reset", body)
+                assert response.status_code == 422
+                assert not value or not value.isascii() or not await service.is_good(value[:1000])
+
+
+async def sign_up_and_confirm(service: Service) -> Any:
+    await service.sign_up(ADA)
+    await service.auth.sender.deliver_due()
+    return (await service.confirm(ADA)).json()
+
+
+async def test_old_keys_open_what_they_sealed(database_url: str) -> None:
+    """A rotation between sign-up and sending costs no mail; a lost key makes a dead letter."""
+    async with running_service(database_url, send_mail=False) as service:
+        await service.sign_up(ADA)
+        await service.sign_up("bob@example.com")
+    new = "k" * 40
+    async with running_service(database_url, secret_key=[new, SECRET_KEY]) as service:
+        assert (await service.mailbox.receive(ADA)).subject
+    async with running_service(database_url, send_mail=False) as service:
+        await service.sign_up("cyd@example.com")
+    async with running_service(database_url, secret_key=new, send_mail=False) as service:
+        await service.auth.sender.deliver_due()
+    assert (await states(database_url))["cyd@example.com"] == "dead"
+
+
+async def test_a_mailbox_rests_after_two_mails_of_a_kind(start_service: ServiceFactory) -> None:
+    """Strangers can ask for mails; the answer is the same, and the last token stays good."""
+    service = await start_service(disclose_accounts="never")
+    await service.new_user(ADA)
+    for path in ("password_resets", "confirmations"):
+        for email in (ADA, "nobody@example.com"):
+            for _ in range(5):
+                response = await service.call("POST", f"/api/{path}", {"email": email})
+                assert (response.status_code, response.json()) == (200, "ok")
+    for _ in range(5):
+        await service.sign_up(ADA)
+    kinds = await all_kinds(service)
+
+    assert kinds == {"password_reset": 2, "account_exists": 2}
+    mails = [mail for mail in service.mailbox.mails if mail.kind == "password_reset"]
+    newest = {"user_id": 1, "password_reset_token": "", "password": "new secret"}
+    answers = [
+        await service.call(
+            "POST", "/api/password_resets/reset", {**newest, "password_reset_token": token_in(mail)}
+        )
+        for mail in mails
+    ]
+    assert sorted(answer.status_code for answer in answers) == [200, 422]
+    service.mailbox.mails.clear()
+    service.clock.forward(timedelta(minutes=1))
+    await service.call("POST", "/api/password_resets", {"email": ADA})
+    assert "password_reset" in await all_kinds(service)
+
+
+async def all_kinds(service: Service) -> dict[str, int]:
+    """What has been mailed once nothing waits any more."""
+    await service.auth.sender.stop()
+    assert not await service.auth.outbox.list("queued")
+    return dict(collections.Counter(mail.kind for mail in service.mailbox.mails))
+
+
+async def test_a_resend_is_possible_at_once_and_then_rests(start_service: ServiceFactory) -> None:
+    """The first may be in a spam folder, and sign-up's own counts."""
+    service = await start_service()
+    await service.sign_up(ADA)
+    for _ in range(4):
+        await service.call("POST", "/api/confirmations", {"email": ADA})
+    assert await all_kinds(service) == {"confirmation": 2}
+
+
+async def test_without_a_lifespan_mails_go_out_too(database_url: str) -> None:
+    """Lazily, with the first mail."""
+    async with running_service(database_url) as service:
+        await service.auth.shutdown()
+        await service.sign_up(ADA)
+        assert await service.mailbox.receive(ADA)
+
+
+async def test_a_restarted_process_sends_what_another_left(database_url: str) -> None:
+    """Nobody needs to ask for it."""
+    async with running_service(database_url, send_mail=False) as service:
+        await service.sign_up(ADA)
+    async with running_service(database_url) as service:
+        assert await service.mailbox.receive(ADA)
+
+
+def outbox(url: str, *arguments: str) -> str:
+    environment = {
+        **os.environ,
+        "TOKEN_AUTH_DATABASE": url,
+        "TOKEN_AUTH_SECRET_KEY": SECRET_KEY,
+        "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", MAIN, "outbox", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+async def test_dead_letters_are_listed_sent_again_and_purged(database_url: str) -> None:
+    """As an operator types it; a purge spares what is young."""
+    provider = Provider()
+    provider.refused = {"refused\x1b[2J@example.com", ADA}
+    options = {"mail_transport": provider, "send_mail": False}
+    async with running_service(database_url, **options) as service:
+        await put(service, *provider.refused)
+        await service.auth.sender.deliver_due()
+        listed = outbox(database_url, "list", "--state", "dead").splitlines()
+        assert len(listed) == 3
+        assert "\x1b" not in str(listed)
+        assert all(line.endswith("no such mailbox") for line in listed[1:])
+        (ada,) = (line for line in listed if ADA in line)
+
+        assert outbox(database_url, "retry", ada.split("\t")[0]) == "1 mails queued\n"
+        assert "To: ada@example.com" in outbox(database_url, "run", "--once")
+        assert (await states(database_url))[ADA] == "sent"
+
+        assert outbox(database_url, "purge") == "0 mails deleted\n"
+        await execute(database_url, "UPDATE outbox SET next_attempt_at = 0")
+        assert outbox(database_url, "retry", "--all") == "1 mails queued\n"
+        assert outbox(database_url, "purge") == "1 mails deleted\n"
+        assert list(await states(database_url)) == ["refused\x1b[2J@example.com"]
