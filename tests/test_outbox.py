@@ -234,6 +234,34 @@ async def test_a_mail_that_hangs_or_is_poisoned_holds_up_no_other(
         task.cancel()
 
 
+async def test_one_sender_sends_ten_at_once_also_while_it_stops(
+    start_service: ServiceFactory,
+) -> None:
+    """Mails that are written during a shutdown start no second sender beside the first."""
+
+    class Slow:
+        active = most = sent = 0
+
+        async def send(self, mail: Mail) -> None:
+            self.active += 1
+            self.most = max(self.most, self.active)
+            await asyncio.sleep(0.02)
+            self.active -= 1
+            self.sent += 1
+
+    slow = Slow()
+    service = await start_service(mail_transport=slow)
+    await put(service, *(f"user{number}@example.com" for number in range(40)))
+    service.auth.sender.start()
+    stopping = asyncio.create_task(service.auth.sender.stop())
+    for _ in range(5):
+        service.auth.sender.wake()
+        await asyncio.sleep(0.015)
+    await stopping
+
+    assert (slow.most, slow.sent) == (10, 40)
+
+
 async def test_what_somebody_put_into_the_table_is_not_sent(database_url: str) -> None:
     """A poisoned recipient, another's recipient, a forged text: dead letters with their reason."""
     async with running_service(database_url, send_mail=False) as service:
@@ -406,6 +434,31 @@ def outbox(url: str, *arguments: str) -> str:
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def test_the_settings_of_an_application(tmp_path: Path) -> None:
+    """--app, with a table and a transport that no environment can name."""
+    (tmp_path / "shop.py").write_text(
+        "from asgi_token_auth import TokenAuth, testing\n"
+        "auth = TokenAuth(database='sqlite:///shop.db', **testing.settings(testing.Mailbox()))\n"
+    )
+    for app, code, text in (
+        ("shop:auth", 0, "ok\n"),
+        ("shop:none", 1, "can't be loaded"),
+        ("shop:TokenAuth", 1, "is no TokenAuth"),
+        ("nowhere:auth", 1, "can't be loaded"),
+        ("nowhere", 1, "can't be loaded"),
+    ):
+        result = subprocess.run(
+            [sys.executable, "-c", MAIN, "--app", app, "create-tables"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (result.returncode, text in result.stdout + result.stderr) == (code, True)
+    assert (tmp_path / "shop.db").exists()
 
 
 async def test_dead_letters_are_listed_sent_again_and_purged(database_url: str) -> None:

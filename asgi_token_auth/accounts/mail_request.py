@@ -49,14 +49,15 @@ async def _mail(
 
     async def write(session: Session) -> bool:
         found = await parts.users.by_login(session, email=email)
-        stored = await parts.users.locked(session, found.user.id) if found else None
+        nobody = parts.users.nobody(email)
+        stored = await parts.users.locked(session, found.user.id if found else nobody.id)
         rests = await parts.outbox.rests(session, purpose, email)
         applied = stored is not None and stored.user.email == email and applies(stored.user)
         if stored is not None and applied and not rests:
             await mail_token(parts, session, stored.user, purpose, email, client)
         else:
-            await _do_as_much(parts, session, purpose, email, client)
-        return stored is not None
+            await _do_as_much(parts, session, purpose, nobody, email, client)
+        return found is not None
 
     known = await parts.database.write(write)
     parts.sender.wake()
@@ -65,10 +66,13 @@ async def _mail(
 
 
 async def _do_as_much(
-    parts: Parts, session: Session, purpose: Purpose, email: str, client: Client
+    parts: Parts, session: Session, purpose: Purpose, nobody: User, email: str, client: Client
 ) -> None:
-    """The work of a mailed token for nobody, or the answer's time would tell who has an account."""
-    nobody = User(0, email, None, None)
+    """The work of a mailed token for nobody, or the answer's time would tell who has an account.
+
+    As many statements as `mail_token` has, of the same kinds.
+    """
+    await parts.tokens.revoke(session, nobody.id, (purpose,), only="nobody's")
     try:
         message = parts.messages.message(MESSAGE[purpose], nobody, new_secret(), client.request)
     except Exception:  # the application's own builder may want a real user

@@ -22,6 +22,8 @@ SEND_SECONDS = 30.0
 # Longer than a send by more than clocks differ: a lease that ends early is a mail sent twice.
 LEASE_SECONDS = 120.0
 POLL_SECONDS = 5.0
+# The answer leaves first: whether there is a mail to send must not show in its time.
+LET_THE_ANSWER_GO_SECONDS = 0.01
 SHORTEST_REST_SECONDS = 0.05
 DRAIN_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 2.0
@@ -67,6 +69,7 @@ class Sender:
         self._enabled = enabled
         self._owner = secrets.token_hex(16)
         self._task: asyncio.Task[None] | None = None
+        self._starting: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._stop_at: float | None = None
@@ -74,13 +77,15 @@ class Sender:
         self._complained = False
 
     def wake(self) -> None:
-        """Mails were committed: send them now, from a task of this event loop."""
-        if self._enabled:
-            self.start()
+        """Mails may have been committed: send them, from a task of this event loop."""
+        loop = asyncio.get_running_loop()
+        if self._enabled and not (self._starting and self._starting[0] is loop):
+            self._starting = loop, loop.call_later(LET_THE_ANSWER_GO_SECONDS, self.start)
 
     def start(self) -> None:
         """Sends from now on, until `stop`."""
         loop = asyncio.get_running_loop()
+        self._starting = None
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
             self._wake = asyncio.Event()
             self._sending = set()
@@ -90,15 +95,18 @@ class Sender:
 
     async def stop(self) -> None:
         """Sends what is due for a few seconds more, then ends; the rest is for the next sender."""
-        task, self._task = self._task, None
         loop = asyncio.get_running_loop()
-        if task is not None and task.get_loop() is loop:
+        if self._starting and self._starting[0] is loop:
+            self._starting[1].cancel()
+            self.start()
+        if (task := self._task) is not None and task.get_loop() is loop:
             self._stop_at = loop.time() + DRAIN_SECONDS
             self._wake.set()
             await asyncio.wait({task}, timeout=DRAIN_SECONDS + SEND_SECONDS)
             for unfinished in {task, *self._sending}:
                 unfinished.cancel()
             await asyncio.wait({task, *self._sending})
+            self._task = None
         if close := getattr(self._transport, "aclose", None):
             await close()
 
@@ -135,8 +143,8 @@ class Sender:
 
     async def _fill(self) -> float:
         """Starts as many sends as may run at once; seconds until there may be more to do."""
-        while free := CONCURRENCY - len(self._sending):
-            rows = await self._claim(free)
+        while len(self._sending) < CONCURRENCY:
+            rows = await self._claim(CONCURRENCY - len(self._sending))
             for row in rows:
                 task = asyncio.get_running_loop().create_task(self._deliver(row))
                 self._sending.add(task)

@@ -82,6 +82,16 @@ class Users:
             return _parse_uuid(given, as_uuid=column.as_uuid)
         return str(given) if _fits(column, given) else None
 
+    def nobody(self, email: str) -> User:
+        """A stand-in for the user that is not there: no row has its id, by any likelihood."""
+        column = self.table.c.id.type
+        user_id: UserId = -1
+        if isinstance(column, Uuid):
+            user_id = uuid.UUID(int=0) if column.as_uuid else str(uuid.UUID(int=0))
+        elif isinstance(column, String):
+            user_id = ""
+        return User(user_id, email, None, None)
+
     async def by_id(self, session: Session, user_id: UserId) -> StoredUser | None:
         return self._read(await session.one(self._where(id=user_id)))
 

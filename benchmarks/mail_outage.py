@@ -1,0 +1,116 @@
+"""Does the provider's state, or who has an account, show in a request's time?
+
+    python -m benchmarks.mail_outage [--database URL] [--requests N]
+
+Password resets for known and unknown addresses, and sign-ups, in one order drawn at random, while
+a Mailgun on loopback is up, refuses connections, or hangs. Latencies are from client to answer, in
+process, in milliseconds; `known/unknown` is the ratio of the two medians.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import random
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+import httpx
+
+from asgi_token_auth import MailgunTransport, TokenAuth
+from asgi_token_auth.passwords import cheapest_context
+from asgi_token_auth.testing import SECRET_KEY
+
+USERS = 50
+STATES = ("up", "refuses", "hangs")
+
+
+@contextlib.asynccontextmanager
+async def provider(state: str) -> AsyncIterator[MailgunTransport]:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while state == "up":
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+                await reader.readexactly(length)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            await reader.read()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = 1 if state == "refuses" else server.sockets[0].getsockname()[1]
+    base_url = f"http://127.0.0.1:{port}"
+    yield MailgunTransport("mg.example.com", "key", base_url=base_url, timeout=2.0)
+    server.close()
+    for writer in writers:
+        writer.close()
+
+
+async def measure(url: str, state: str, requests: int) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = defaultdict(list)
+    async with provider(state) as transport:
+        auth = TokenAuth(
+            database=url,
+            secret_key=SECRET_KEY,
+            email_sender="app@example.com",
+            mail_transport=transport,
+            mail_cooldown=None,
+            password_context=cheapest_context(),
+        )
+        await auth.create_tables()
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(auth.app), base_url="http://localhost"
+        )
+        mark = f"{state}{time.time_ns()}"
+        async with client, auth:
+            for number in range(USERS):
+                await post(client, "sign-up", f"{mark}-{number}@example.com")
+            kinds = ["known", "unknown", "sign-up"] * requests
+            random.shuffle(kinds)
+            for number, kind in enumerate(kinds):
+                known = kind == "known"
+                name = f"{mark}-{number % USERS}" if known else f"{mark}-new-{number}"
+                started = time.perf_counter()
+                await post(client, kind, f"{name}@example.com")
+                times[kind].append((time.perf_counter() - started) * 1000)
+                await asyncio.sleep(0.002)
+            auth.sender._enabled = False
+            for task in auth.sender._sending:
+                task.cancel()
+    return times
+
+
+async def post(client: httpx.AsyncClient, kind: str, email: str) -> None:
+    if kind == "sign-up":
+        user = {"user": {"email": email, "password": "secret"}}
+        response = await client.post("/users", json=user)
+    else:
+        response = await client.post("/password_resets", json={"email": email})
+    response.raise_for_status()
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--database", help="by default a new SQLite file")
+    parser.add_argument("--requests", type=int, default=200, help="of each kind")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    print(f"{'provider':10}{'request':10}{'median':>8}{'p95':>8}{'known/unknown':>15}")
+    for state in STATES:
+        with tempfile.TemporaryDirectory() as directory:
+            url = options.database or f"sqlite:///{directory}/bench.db"
+            times = await measure(url, state, options.requests)
+        ratio = statistics.median(times["known"]) / statistics.median(times["unknown"])
+        for kind, values in sorted(times.items()):
+            p95 = statistics.quantiles(values, n=20)[-1]
+            shown = f"{ratio:15.2f}" if kind == "known" else ""
+            print(f"{state:10}{kind:10}{statistics.median(values):8.2f}{p95:8.2f}{shown}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
