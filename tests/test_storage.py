@@ -72,7 +72,8 @@ async def test_changes_are_counted_truly(database_url: str) -> None:
 
 async def test_a_deadlock_is_run_again(database_url: str) -> None:
     """Two units that lock two rows in opposite order both succeed."""
-    database = await database_with_rows(database_url)
+    # PostgreSQL looks for a deadlock only after a second, and there may be several.
+    database = await database_with_rows(database_url, timeout=30)
 
     async def add(session: Session, order: tuple[int, int]) -> None:
         for number in order:

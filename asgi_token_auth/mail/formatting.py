@@ -51,6 +51,8 @@ def wire_address(address: str) -> str:
     """
     check_recipient(address)
     local, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
     try:
         return f"{local}@{idna.encode(domain, uts46=True).decode()}"
     except idna.IDNAError as error:
