@@ -8,7 +8,7 @@ from asgi_token_auth.accounts.fields import read_email
 from asgi_token_auth.accounts.issuing import MESSAGE, mail_token
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
-from asgi_token_auth.mail.messages import Message
+from asgi_token_auth.mail.messages import NOTHING
 from asgi_token_auth.storage.database import Session
 from asgi_token_auth.storage.tokens import CONFIRMATION, PASSWORD_RESET, Purpose
 from asgi_token_auth.storage.users import User
@@ -76,5 +76,5 @@ async def _do_as_much(
     try:
         message = parts.messages.message(MESSAGE[purpose], nobody, new_secret(), client.request)
     except Exception:  # the application's own builder may want a real user
-        message = Message("", "x" * 500)
+        message = NOTHING
     await parts.outbox.put_and_discard(session, purpose, email, message)

@@ -24,12 +24,16 @@ async def tell_owner(parts: Parts, email: str, client: Client) -> None:
     Raises:
         DatabaseUnavailable: try again.
     """
-
-    async def tell(session: Session) -> None:
-        owner = await parts.users.by_login(session, email=email)
-        stored = await parts.users.locked(session, owner.user.id) if owner else None
-        if stored is not None and not await parts.outbox.rests(session, "account_exists", email):
-            await notify(parts, session, stored.user, "account_exists", client)
-
-    await parts.database.write(tell)
+    await parts.database.write(lambda session: tell_if_taken(parts, session, email, client))
     parts.sender.wake()
+
+
+async def tell_if_taken(parts: Parts, session: Session, email: str, client: Client) -> bool:
+    """Tells the owner of an address, with the unit of work at hand; False: it has none."""
+    owner = await parts.users.by_login(session, email=email)
+    stored = await parts.users.locked(session, owner.user.id) if owner else None
+    if stored is None:
+        return False
+    if not await parts.outbox.rests(session, "account_exists", email):
+        await notify(parts, session, stored.user, "account_exists", client)
+    return True

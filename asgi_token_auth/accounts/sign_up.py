@@ -14,9 +14,10 @@ from asgi_token_auth.accounts.fields import (
     validated,
 )
 from asgi_token_auth.accounts.issuing import mail_token
-from asgi_token_auth.accounts.notifying import tell_owner
+from asgi_token_auth.accounts.notifying import tell_if_taken, tell_owner
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
+from asgi_token_auth.mail.messages import NOTHING
 from asgi_token_auth.storage.database import Session, UniqueViolation
 from asgi_token_auth.storage.tokens import CONFIRMATION
 from asgi_token_auth.storage.users import User
@@ -35,7 +36,13 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
     row = {**values, "hashed_password": await parts.passwords.hash(password)}
     row["confirmed_at"] = None if row.get("email") else parts.now()
 
-    async def create(session: Session) -> User:
+    async def create(session: Session) -> User | None:
+        # One unit of work with as many statements as a sign-up has that succeeds, or the time
+        # would tell them apart.
+        email = row.get("email") if parts.settings.disclose_accounts == "never" else None
+        if email is not None and await tell_if_taken(parts, session, email, client):
+            await parts.outbox.put_and_discard(session, "account_exists", email, NOTHING)
+            return None
         user = await parts.users.insert(session, row)
         if user.email is not None:
             await mail_token(parts, session, user, CONFIRMATION, user.email, client)

@@ -22,6 +22,9 @@ class Message:
     html: str | None = dataclasses.field(default=None, repr=False)
 
 
+NOTHING = Message("", "x" * 500)  # as long as most, for mails that nobody gets
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mail:
     """One mail to one address. `id` stays the same on every try, and names it to the provider."""
