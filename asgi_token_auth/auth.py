@@ -55,7 +55,8 @@ class TokenAuth:
         recent_login: how long a login may change password and e-mail without the present
             password (20 minutes); None: always.
         emails: an object with any of the six builders, see `Emails`.
-        mail_templates: a directory with templates of the application's own, see `Templates`.
+        mail_templates: a directory with templates of the application's own, see
+            `mail.templates.Templates`.
         mail_language: called with the user and the request, gives the language to write in; by
             default the request's Accept-Language is asked.
         mail_transport: what sends mails; a `MailTransport` or its URL. By default the console.
@@ -184,7 +185,7 @@ class TokenAuth:
             rows,
             _transport(settings.mail_transport),
             envelope,
-            sender=settings.email_sender,
+            from_address=settings.email_sender,
             clock=clock,
             enabled=settings.send_mail,
         )

@@ -168,6 +168,8 @@ def _value_faults(settings: Settings) -> list[str]:
         ),
         "user_validator must be callable": settings.user_validator is None
         or callable(settings.user_validator),
+        "mail_templates must be the path of a directory": settings.mail_templates is None
+        or isinstance(settings.mail_templates, str | os.PathLike),
         "mail_language must be callable": settings.mail_language is None
         or callable(settings.mail_language),
         "clock must be callable": callable(settings.clock),

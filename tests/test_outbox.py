@@ -4,6 +4,7 @@ import asyncio
 import collections
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -285,6 +286,29 @@ async def test_what_somebody_put_into_the_table_is_not_sent(database_url: str) -
         assert "can't be opened" in found["eve@example.com"]["last_error"]
 
 
+async def test_a_database_that_is_away_after_the_sending_hears_of_it_later(
+    sqlite_url: str,
+) -> None:
+    """The mail went out once; what became of it is written down when that is possible."""
+
+    class Blocking(Provider):
+        async def send(self, mail: Mail) -> None:
+            await super().send(mail)
+            other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+            other.execute("BEGIN EXCLUSIVE")
+            asyncio.get_running_loop().call_later(1.5, other.close)
+
+    provider = Blocking()
+    timeout = timedelta(seconds=0.2)
+    options = {"mail_transport": provider, "send_mail": False, "database_timeout": timeout}
+    async with running_service(sqlite_url, **options) as service:
+        await put(service, ADA)
+        await service.auth.sender.deliver_due()
+
+        assert provider.tried == [ADA]
+        assert await states(sqlite_url) == {ADA: "sent"}
+
+
 async def test_a_mail_whose_token_died_is_not_sent(start_service: ServiceFactory) -> None:
     """It would be a link that does not work; it can be seen among the dead."""
     service = await start_service(send_mail=False)
@@ -418,7 +442,7 @@ async def test_a_restarted_process_sends_what_another_left(database_url: str) ->
         assert await service.mailbox.receive(ADA)
 
 
-def outbox(url: str, *arguments: str) -> str:
+def outbox(url: str, *arguments: str, code: int = 0) -> str:
     environment = {
         **os.environ,
         "TOKEN_AUTH_DATABASE": url,
@@ -433,7 +457,7 @@ def outbox(url: str, *arguments: str) -> str:
         timeout=60,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == code, result.stderr
     return result.stdout
 
 
@@ -446,12 +470,14 @@ def test_the_settings_of_an_application(tmp_path: Path) -> None:
     for app, code, text in (
         ("shop:auth", 0, "ok\n"),
         ("shop:none", 1, "can't be loaded"),
+        ("shop:auth --database-url sqlite:///x.db", 1, "leave --database-url out"),
         ("shop:TokenAuth", 1, "is no TokenAuth"),
         ("nowhere:auth", 1, "can't be loaded"),
         ("nowhere", 1, "can't be loaded"),
     ):
+        name, *options = app.split()
         result = subprocess.run(
-            [sys.executable, "-c", MAIN, "--app", app, "create-tables"],
+            [sys.executable, "-c", MAIN, "--app", name, "create-tables", *options],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -474,6 +500,8 @@ async def test_dead_letters_are_listed_sent_again_and_purged(database_url: str) 
         assert len(listed) == 3
         assert "\x1b" not in str(listed)
         assert all(line.endswith("no such mailbox") for line in listed[1:])
+        assert outbox(database_url, "retry", code=2) == ""
+        assert outbox(database_url, "purge", "--sent-days", "nan", code=2) == ""
         (ada,) = (line for line in listed if ADA in line)
 
         assert outbox(database_url, "retry", ada.split("\t")[0]) == "1 mails queued\n"

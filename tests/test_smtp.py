@@ -186,6 +186,7 @@ async def test_a_domain_that_is_not_ascii_goes_as_punycode() -> None:
     [
         "smtp://",
         "smtp://u:p@host?security=none",
+        "smtp://user@host",
         "smtp://host?security=maybe",
         "smtp://host:port",
         "pop3://host",

@@ -32,7 +32,7 @@ async def tell_if_taken(parts: Parts, session: Session, email: str, client: Clie
     """Tells the owner of an address, with the unit of work at hand; False: it has none."""
     owner = await parts.users.by_login(session, email=email)
     stored = await parts.users.locked(session, owner.user.id) if owner else None
-    if stored is None:
+    if stored is None or stored.user.email != email:  # deleted or moved, a moment ago
         return False
     if not await parts.outbox.rests(session, "account_exists", email):
         await notify(parts, session, stored.user, "account_exists", client)

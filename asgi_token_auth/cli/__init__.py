@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from asgi_token_auth.auth import TokenAuth
 from asgi_token_auth.cli import outbox, tables, users
 from asgi_token_auth.cli.application import load
-from asgi_token_auth.exceptions import TokenAuthError
+from asgi_token_auth.exceptions import SettingsError, TokenAuthError
 
 DESCRIPTION = (
     "Settings are read from the environment (TOKEN_AUTH_DATABASE, TOKEN_AUTH_SECRET_KEY, ...),"
     " or are those of the TokenAuth that --app names."
 )
+DATABASE = "TOKEN_AUTH_DATABASE"
 ROOMS = (tables, users, outbox)
 
 
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(options: argparse.Namespace) -> str:
-    auth = load(options.app) if options.app else TokenAuth.from_env(_environment(options))
+    auth = _token_auth(options)
     try:
         report: str = await options.run(auth, options)
         return report
@@ -53,7 +54,10 @@ async def _run(options: argparse.Namespace) -> str:
         await auth.shutdown()
 
 
-def _environment(options: argparse.Namespace) -> dict[str, str]:
-    if options.database_url is None:
-        return dict(os.environ)
-    return {**os.environ, "TOKEN_AUTH_DATABASE": options.database_url}
+def _token_auth(options: argparse.Namespace) -> TokenAuth:
+    url: str | None = options.database_url
+    if not options.app:
+        return TokenAuth.from_env(os.environ if url is None else os.environ | {DATABASE: url})
+    if url is not None:
+        raise SettingsError("--app has its own database: leave --database-url out")
+    return load(options.app)

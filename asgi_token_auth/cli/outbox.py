@@ -12,6 +12,7 @@ from asgi_token_auth.auth import TokenAuth
 from asgi_token_auth.cli.commands import add_command
 from asgi_token_auth.storage.outbox import OutboxRow, State
 
+A_MILLION = 1_000_000
 COLUMNS = "id\tstate\tkind\tattempts\twritten\tnext attempt\trecipient\tlast error"
 
 
@@ -42,7 +43,6 @@ async def _run(auth: TokenAuth, options: argparse.Namespace) -> str:
     auth.sender.start()
     print("sending", flush=True)
     await stop.wait()
-    await auth.sender.stop()
     return "stopped"
 
 
@@ -62,11 +62,11 @@ async def _purge(auth: TokenAuth, options: argparse.Namespace) -> str:
 
 
 def _line(row: OutboxRow) -> str:
-    # Escaped: a recipient put into the table by somebody else must not steer the terminal.
-    recipient = row.recipient.encode("unicode_escape").decode()
     times = (_time(row.created_at), _time(row.next_attempt_at) if row.state == "queued" else "-")
-    cells = (row.id, row.state, row.kind, row.attempts, *times, recipient, row.last_error or "-")
-    return "\t".join(map(str, cells))
+    who_and_why = (row.recipient, row.last_error or "-")
+    cells = (row.id, row.state, row.kind, row.attempts, *times, *who_and_why)
+    # Escaped: what somebody else put into the table must not steer the terminal.
+    return "\t".join(str(cell).encode("unicode_escape").decode() for cell in cells)
 
 
 def _time(milliseconds: int | None) -> str:
@@ -78,7 +78,7 @@ def _time(milliseconds: int | None) -> str:
 def _positive(number: type) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         value = number(text)
-        if value <= 0:
+        if not 0 < value <= A_MILLION:  # `not`: nan is neither
             raise ValueError
         return value
 

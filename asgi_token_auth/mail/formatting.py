@@ -13,11 +13,12 @@ LONGEST_LINE = 998  # RFC 5322, section 2.1.1
 
 
 def as_email_message(mail: Mail, *, legible: bool = False) -> EmailMessage:
-    """The mail with its headers; `legible` leaves text unencoded, for people to read.
+    """The mail with its headers; `legible`: for developers, with its kind and text unencoded.
 
     Raises:
         MailRefused: an address or the subject would become more than that.
     """
+    check_subject(mail.subject)
     message = EmailMessage()
     try:
         message["From"] = mail.sender
@@ -30,7 +31,8 @@ def as_email_message(mail: Mail, *, legible: bool = False) -> EmailMessage:
         raise MailRefused("a header of the mail is not acceptable") from error
     message["Date"] = format_datetime(mail.created_at)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
-    message["X-Kind"] = mail.kind
+    if legible:
+        message["X-Kind"] = mail.kind
     plain = legible and max(map(len, mail.text.splitlines()), default=0) < LONGEST_LINE // 4
     message.set_content(mail.text, cte="8bit" if plain else "quoted-printable")
     if mail.html is not None:

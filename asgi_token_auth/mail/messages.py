@@ -10,8 +10,6 @@ from asgi_token_auth.mail.templates import Templates
 from asgi_token_auth.settings import Settings, utc_now
 from asgi_token_auth.storage.users import User
 
-MESSAGES = ("welcome", "password_reset", "new_email_address")
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Message:
@@ -46,6 +44,10 @@ class Emails:
     `user` is the account's user; `token` goes into the link; `request` is the HTTP request that
     caused the mail (its headers tell the language, for one), or None where there was none.
     A body that is replaced is sent without HTML, unless its `..._html` is given, too.
+
+    The builders of confirmations and resets are also called for addresses without an account,
+    with a stand-in `user` that has the address alone, or the time they take would tell who has
+    one. What they then return, or raise, goes nowhere.
     """
 
     def __init__(self, settings: Settings, templates: Templates | None = None) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import secrets
 from collections.abc import Callable
@@ -44,7 +45,7 @@ class Sender:
         rows: its queries.
         transport: what sends.
         envelope: opens what was sealed.
-        sender: the address the mails come from.
+        from_address: what the mails come from.
         clock: the time now, aware.
         enabled: whether `wake` starts this sender; if not, another process sends.
     """
@@ -56,7 +57,7 @@ class Sender:
         transport: MailTransport,
         envelope: Envelope,
         *,
-        sender: str,
+        from_address: str,
         clock: Callable[[], datetime],
         enabled: bool = True,
     ) -> None:
@@ -64,7 +65,7 @@ class Sender:
         self._rows = rows
         self._transport = transport
         self._envelope = envelope
-        self._sender = sender
+        self._from_address = from_address
         self._clock = clock
         self._enabled = enabled
         self._owner = secrets.token_hex(16)
@@ -117,7 +118,7 @@ class Sender:
             DatabaseUnavailable: the outbox can't be read.
         """
         tried = 0
-        while rows := await self._claim(CONCURRENCY):
+        while not await self._until_due() and (rows := await self._lease(CONCURRENCY)):
             await asyncio.gather(*(self._deliver(row) for row in rows))
             tried += len(rows)
         return tried
@@ -144,33 +145,31 @@ class Sender:
     async def _fill(self) -> float:
         """Starts as many sends as may run at once; seconds until there may be more to do."""
         while len(self._sending) < CONCURRENCY:
-            rows = await self._claim(CONCURRENCY - len(self._sending))
+            seconds = await self._until_due()
+            if seconds:  # an idle sender takes no locks
+                return min(max(seconds, SHORTEST_REST_SECONDS), POLL_SECONDS)
+            rows = await self._lease(CONCURRENCY - len(self._sending))
             for row in rows:
                 task = asyncio.get_running_loop().create_task(self._deliver(row))
                 self._sending.add(task)
                 task.add_done_callback(self._sent)
-            if not rows:
-                return await self._rest()
+            if not rows:  # other senders have them
+                return SHORTEST_REST_SECONDS
         return POLL_SECONDS  # the next one to finish wakes us
 
     def _sent(self, task: "asyncio.Task[None]") -> None:
         self._sending.discard(task)
         self._wake.set()
 
-    async def _rest(self) -> float:
+    async def _until_due(self) -> float:
+        """Seconds until a mail may be tried: 0, now; endless, where none waits."""
         due = await self._database.read(self._rows.next_due)
         if due is None:
-            return POLL_SECONDS
-        seconds = (max(due, self._paused_until) - self._now()) / 1000
-        return min(max(seconds, SHORTEST_REST_SECONDS), POLL_SECONDS)
+            return math.inf
+        return max(max(due, self._paused_until) - self._now(), 0) / 1000
 
-    async def _claim(self, limit: int) -> list[OutboxRow]:
+    async def _lease(self, limit: int) -> list[OutboxRow]:
         now = self._now()
-        if now < self._paused_until:
-            return []
-        due = await self._database.read(self._rows.next_due)
-        if due is None or due > now:  # an idle sender takes no locks
-            return []
         until = now + int(LEASE_SECONDS * 1000)
         return await self._database.write(
             lambda session: self._rows.claim(session, self._owner, now, until, limit)
@@ -195,7 +194,7 @@ class Sender:
         mail = Mail(
             row.id,
             row.kind,
-            self._sender,
+            self._from_address,
             row.recipient,
             message.subject,
             message.text,

@@ -4,7 +4,7 @@ import ssl
 from typing import Any, Literal, get_args
 
 from asgi_token_auth.exceptions import MailError, MailRefused, SettingsError
-from asgi_token_auth.mail.formatting import as_email_message, check_subject
+from asgi_token_auth.mail.formatting import as_email_message
 from asgi_token_auth.mail.messages import Mail
 
 Security = Literal["starttls", "tls", "none"]
@@ -38,7 +38,7 @@ class SMTPTransport:
         timeout: float = 10.0,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
-        _check_settings(host, security, username)
+        _check_settings(host, security, username, password)
         self._host, self._port = host, port or PORTS[security]
         self._security = security
         self._options: dict[str, Any] = {
@@ -58,7 +58,6 @@ class SMTPTransport:
     async def send(self, mail: Mail) -> None:
         import aiosmtplib
 
-        check_subject(mail.subject)
         message = as_email_message(mail)
         try:
             await aiosmtplib.send(
@@ -73,7 +72,7 @@ class SMTPTransport:
             raise MailError(f"the SMTP server can't be used: {type(error).__name__}") from error
 
 
-def _check_settings(host: str, security: str, username: str | None) -> None:
+def _check_settings(host: str, security: str, username: str | None, password: str | None) -> None:
     try:
         import aiosmtplib  # noqa: F401
     except ImportError as error:
@@ -82,6 +81,8 @@ def _check_settings(host: str, security: str, username: str | None) -> None:
         raise SettingsError("the SMTP host is missing or no host name")
     if security not in get_args(Security):
         raise SettingsError("SMTP security must be 'starttls', 'tls' or 'none'")
+    if (username is None) != (password is None):
+        raise SettingsError("SMTP needs both a user name and a password, or neither")
     if username is not None and security == "none":
         raise SettingsError("an SMTP password needs TLS: security 'starttls' or 'tls'")
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 from asgi_token_auth.exceptions import SettingsError
 
@@ -119,7 +120,8 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("id", String(32), primary_key=True),
         Column("kind", String(32), nullable=False),
         Column("recipient", String(ADDRESS_CHARACTERS), nullable=False),
-        Column("payload", Text, nullable=False),
+        # MySQL's TEXT ends at 64 KiB: a sealed mail with its HTML may be longer.
+        Column("payload", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False),
         Column("state", String(8), nullable=False),
         Column("attempts", Integer, nullable=False),
         Column("next_attempt_at", BigInteger, nullable=False),
