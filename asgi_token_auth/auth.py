@@ -22,10 +22,12 @@ from asgi_token_auth.passwords import PasswordHasher, recommended_context
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
 from asgi_token_auth.storage.outbox import OutboxRows
+from asgi_token_auth.storage.revocations import Revocations
 from asgi_token_auth.storage.schema import create_tables
 from asgi_token_auth.storage.tables import (
     check_users_table,
     outbox_table,
+    revocations_table,
     tokens_table,
     users_table,
 )
@@ -54,6 +56,11 @@ class TokenAuth:
             tokens last (3 days, 1 day, 1 hour).
         recent_login: how long a login may change password and e-mail without the present
             password (20 minutes); None: always.
+        revocation_lag: the longest that a revoked token is believed by a process that did not
+            revoke it itself (1 second); 0: each request asks the database.
+        user_max_age: how long a user's row is believed, for what is changed without telling
+            `forget` (30 seconds).
+        cached_tokens: the most verified tokens that a process remembers (100,000).
         emails: an object with any of the six builders, see `Emails`.
         mail_templates: a directory with templates of the application's own, see
             `mail.templates.Templates`.
@@ -92,7 +99,12 @@ class TokenAuth:
         self._housekeeper = Housekeeper(parts)
         self.accounts = Accounts(parts)
         self.verifier = Verifier(
-            self._database, parts.users, parts.tokens, parts.signer, self.settings.clock
+            self._database,
+            parts.users,
+            parts.tokens,
+            self._revocations,
+            parts.signer,
+            self.settings,
         )
         self.endpoints = Endpoints(parts, self.verifier)
         self.app: Starlette = build_app(self.endpoints)
@@ -134,6 +146,15 @@ class TokenAuth:
         """
         await create_tables(self._database, [self.users, *self.metadata.sorted_tables])
 
+    async def forget(self, user_id: object) -> None:
+        """Makes what the application itself changed of a user, or of the user's tokens, count:
+        here at once, in every process within `revocation_lag`.
+
+        Raises:
+            DatabaseUnavailable: try again.
+        """
+        await self.accounts.forget(user_id)
+
     async def startup(self) -> None:
         """Connects, and begins to send mail. A database that is down now is waited for later."""
         self._housekeeper.start()
@@ -142,6 +163,7 @@ class TokenAuth:
         """Finishes what is under way, then disconnects."""
         await self._housekeeper.stop()
         await self.sender.stop()
+        await self.verifier.stop()
         await self._database.disconnect()
 
     async def __aenter__(self) -> "TokenAuth":
@@ -157,12 +179,16 @@ class TokenAuth:
     def _parts(self) -> Parts:
         settings = self.settings
         users = Users(self.users, settings.user_fields)
+        self._revocations = self._database.revocations = Revocations(
+            revocations_table(self.metadata, self.users), self._database.dialect, settings.clock
+        )
         outbox, sender = self._mail()
         return Parts(
             settings=settings,
             database=self._database,
             users=users,
-            tokens=Tokens(tokens_table(self.metadata, self.users), users),
+            tokens=Tokens(tokens_table(self.metadata, self.users), users, self._database.dialect),
+            revocations=self._revocations,
             outbox=outbox,
             sender=sender,
             passwords=PasswordHasher(

@@ -1,32 +1,62 @@
-"""Bearer tokens on the wire (RFC 6750): reading the header, and refusing."""
+"""Bearer tokens on the wire (RFC 6750): reading them, and refusing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from asgi_token_auth.exceptions import MalformedCredentials, MissingToken, TokenRefused
 
 REALM = "api"
+AUTHORIZATION = b"authorization"
+BEARER = b"bearer"
+SUBPROTOCOL = "bearer"
 
 
-def read_bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def read_bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The token in the one Authorization header.
 
     Raises:
         MissingToken: there is no such header, or it is of another scheme.
         MalformedCredentials: there are several, or it is not `Bearer` and one token.
     """
-    found = [value for name, value in headers if name.lower() == b"authorization"]
-    if not found:
+    found = None
+    for name, value in headers:
+        if len(name) == 13 and name.lower() == AUTHORIZATION:
+            if found is not None:
+                # Which one counts, a proxy in front may see otherwise than we do.
+                raise MalformedCredentials("More than one Authorization header")
+            found = value
+    if found is None:
         raise MissingToken
-    if len(found) > 1:
-        # Which one counts, a proxy in front may see otherwise than we do.
-        raise MalformedCredentials("More than one Authorization header")
-    scheme, _, token = found[0].strip(b" \t").partition(b" ")
-    if scheme.lower() != b"bearer":
+    if found[:7] == b"Bearer " and b" " not in (token := found[7:]) and token:
+        return token
+    return _read_loosely(found)
+
+
+def _read_loosely(header: bytes) -> bytes:
+    """The token of a header in another spelling: `bearer`, more spaces."""
+    scheme, _, token = header.strip(b" \t").partition(b" ")
+    if scheme.lower() != BEARER:
         raise MissingToken
     token = token.strip(b" ")
     if not token or not token.isascii() or b" " in token:
         raise MalformedCredentials
-    return token.decode("ascii")
+    return token
+
+
+def take_subprotocol(offered: Sequence[str]) -> tuple[bytes | None, list[str]]:
+    """The token among the subprotocols that a browser offers, and those that are left.
+
+    Browsers can't set headers on a WebSocket: they offer `bearer`, and then the token.
+
+    Raises:
+        MalformedCredentials: nothing comes after `bearer`.
+    """
+    if SUBPROTOCOL not in offered:
+        return None, list(offered)
+    place = list(offered).index(SUBPROTOCOL)
+    if place + 1 == len(offered):
+        raise MalformedCredentials("No token after the subprotocol bearer")
+    rest = [*offered[:place], *offered[place + 2 :]]
+    return offered[place + 1].encode("ascii", "replace"), rest
 
 
 def challenge(refusal: TokenRefused) -> str:

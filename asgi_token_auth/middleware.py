@@ -16,24 +16,32 @@ from asgi_token_auth.exceptions import (
     TokenRefused,
 )
 from asgi_token_auth.lifespan import with_lifespan
-from asgi_token_auth.paths import PathPrefixes, normal_form, route_paths
-from asgi_token_auth.verification import VerifiedToken
+from asgi_token_auth.paths import GuardedPaths, Need
+from asgi_token_auth.sockets import LiveSocket, read_token
 
 if TYPE_CHECKING:
     from asgi_token_auth.auth import TokenAuth
 
 
-class Credentials(AuthCredentials):
-    """`request.auth` of a logged-in user: Starlette's scopes, and the token's row."""
+class NoCredentials(AuthCredentials):
+    """`request.auth` of the anonymous user: one object for all, so nothing of it can be changed."""
 
-    def __init__(self, verified: VerifiedToken) -> None:
-        super().__init__(["authenticated"])
-        self.token = verified.token
+    scopes = ()  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        pass
+
+
+ANONYMOUS = UnauthenticatedUser()
+NO_CREDENTIALS = NoCredentials()
 
 
 class TokenAuthMiddleware:
     """Lets requests under protected prefixes through with a good Bearer token only, and puts the
     user into the scope, where `request.user` finds it.
+
+    A WebSocket is closed when its token is revoked or expires; while nobody can tell, nothing
+    passes.
 
     Args:
         app: the application to guard.
@@ -57,54 +65,68 @@ class TokenAuthMiddleware:
     ) -> None:
         self.app = app
         self._auth = auth
-        self._protect = PathPrefixes("protect", protect)
-        self._public = PathPrefixes("public", public)
-        self._optional = PathPrefixes("optional", optional)
+        self._verifier = auth.verifier
+        self._need = GuardedPaths(protect, public, optional).need
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await with_lifespan(self.app, self._auth, scope, receive, send)
             return
-        try:
-            verified = await self._verified(scope)
-        except TokenRefused as refusal:
-            await refuse(scope, receive, send, refusal)
-            return
-        except DatabaseUnavailable as error:
-            await refuse(scope, receive, send, error)
-            return
-        await self.app(authenticated(scope, verified), receive, send)
+        need = self._need(scope)
+        if need is Need.NOTHING:
+            await self.app(anonymous(scope), receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(need, scope, receive, send)
+        else:
+            await self._http(need, scope, receive, send)
 
-    async def _verified(self, scope: Scope) -> VerifiedToken | None:
-        paths = route_paths(scope)
-        required = self._is_required(scope, paths)
-        if not required and not any(map(self._optional.covers, paths)):
-            return None
+    async def _http(self, need: Need, scope: Scope, receive: Receive, send: Send) -> None:
+        verifier = self._verifier
         try:
             token = read_bearer(scope["headers"])
-        except MissingToken:
-            if required and not _is_preflight(scope):
-                raise
-            return None
-        return await self._auth.verifier.verify(token)
+            verified = verifier.known(token) or await verifier.verify(token)
+        except (TokenRefused, DatabaseUnavailable) as error:
+            if not _may_go_without(need, scope, error):
+                await refuse(scope, receive, send, error)
+                return
+            scope = anonymous(scope)
+        else:
+            scope = {**scope, "user": verified.user, "auth": verified}
+        await self.app(scope, receive, send)
 
-    def _is_required(self, scope: Scope, paths: tuple[str, ...]) -> bool:
-        if not any(map(self._protect.could_cover, paths)):
-            return False
-        # Only a path that every router reads alike may be public.
-        path = paths[0]
-        trailing = "/" if path.endswith("/") and path != "/" else ""
-        plain = normal_form(path) + trailing == path
-        excepted = self._public.covers(path) or self._optional.covers(path)
-        return not (plain and excepted)
+    async def _websocket(self, need: Need, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            token, own = read_token(scope)
+            verified = await self._verifier.verify(token)
+        except (TokenRefused, DatabaseUnavailable) as error:
+            if _may_go_without(need, scope, error):
+                await self.app(anonymous(scope), receive, send)
+            else:
+                await refuse(scope, receive, send, error)
+            return
+        socket = LiveSocket(receive, send, by_subprotocol=own is not scope)
+        own = {**own, "user": verified.user, "auth": verified}
+        with self._verifier.live.watching(token, verified.user.id, socket.end) as live:
+            await socket.run(self.app, own, live)
 
 
-def authenticated(scope: Scope, verified: VerifiedToken | None) -> Scope:
-    """A copy of the scope with the user, or with the anonymous one: never with what an outer
-    middleware or a client may have put there."""
-    if verified is None:
-        return {**scope, "user": UnauthenticatedUser(), "auth": AuthCredentials()}
-    return {**scope, "user": verified.user, "auth": Credentials(verified)}
+def anonymous(scope: Scope) -> Scope:
+    """A copy of the scope with the anonymous user: never with one that an outer middleware or a
+    client may have put there."""
+    return {**scope, "user": ANONYMOUS, "auth": NO_CREDENTIALS}
+
+
+def _may_go_without(need: Need, scope: Scope, error: TokenAuthError) -> bool:
+    """Whether a request without a token may pass: where it is optional; and a CORS preflight,
+    which carries no credentials, by the Fetch standard."""
+    if not isinstance(error, MissingToken):
+        return False
+    if need is Need.TOKEN_IF_ANY:
+        return True
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    names = {name.lower() for name, _ in scope["headers"]}
+    return {b"origin", b"access-control-request-method"} <= names
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, error: TokenAuthError) -> None:
@@ -136,11 +158,3 @@ async def _respond(
     fixed = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), length]
     await send({"type": f"{kind}.start", "status": status, "headers": [*fixed, *headers]})
     await send({"type": f"{kind}.body", "body": body})
-
-
-def _is_preflight(scope: Scope) -> bool:
-    """A CORS preflight carries no credentials, by the Fetch standard."""
-    if scope["type"] != "http" or scope["method"] != "OPTIONS":
-        return False
-    names = {name.lower() for name, _ in scope["headers"]}
-    return {b"origin", b"access-control-request-method"} <= names

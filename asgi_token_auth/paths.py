@@ -1,10 +1,11 @@
-"""Which paths fall under a prefix. When in doubt, a path is protected.
+"""Which paths need a token. When in doubt, a path does.
 
 A guard that reads a path otherwise than the router behind it is the largest family of
 authentication bypasses in frameworks of the last years. So a path counts as protected if either
 its raw or its normal form falls under a prefix, and as public only if the two are the same.
 """
 
+import enum
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -12,6 +13,14 @@ from urllib.parse import unquote
 from asgi_token_auth.exceptions import SettingsError
 
 MAXIMUM_DECODINGS = 4
+
+
+class Need(enum.Enum):
+    """What a request's path asks for."""
+
+    NOTHING = enum.auto()
+    TOKEN_IF_ANY = enum.auto()
+    TOKEN = enum.auto()
 
 
 class PathPrefixes:
@@ -24,21 +33,69 @@ class PathPrefixes:
     def __init__(self, name: str, prefixes: Sequence[str]) -> None:
         if isinstance(prefixes, str):
             raise SettingsError(f"{name} must be a list of paths, not one text")
-        self._prefixes = tuple(_checked(name, prefix) for prefix in prefixes)
-        self._folded = tuple(prefix.casefold() for prefix in self._prefixes)
+        checked = [_checked(name, prefix) for prefix in prefixes]
+        folded = [prefix.casefold() for prefix in checked]
+        self._exact, self._below = frozenset(checked), _below(checked)
+        self._folded, self._folded_below = frozenset(folded), _below(folded)
 
     def __bool__(self) -> bool:
-        return bool(self._prefixes)
+        return bool(self._exact)
 
     def covers(self, path: str) -> bool:
         """Whether the path as it stands falls under a prefix."""
-        return _is_under(path, self._prefixes)
+        return path.startswith(self._below) or path in self._exact
 
     def could_cover(self, path: str) -> bool:
         """Whether some router could take the path for one under a prefix."""
-        if _is_under(path, self._prefixes):
+        if path.startswith(self._below) or path in self._exact:
             return True
-        return _is_under(normal_form(path).casefold(), self._folded)
+        if not is_plain(path):
+            path = normal_form(path).casefold()
+        return path.startswith(self._folded_below) or path in self._folded
+
+
+class GuardedPaths:
+    """What each path asks for.
+
+    Args:
+        protect: prefixes that need a token.
+        public: prefixes under those that need none.
+        optional: prefixes where a token is looked at if there is one.
+
+    Raises:
+        SettingsError: a prefix is no absolute path in normal form.
+    """
+
+    def __init__(
+        self, protect: Sequence[str], public: Sequence[str], optional: Sequence[str]
+    ) -> None:
+        self._protect = PathPrefixes("protect", protect)
+        self._public = PathPrefixes("public", public)
+        self._optional = PathPrefixes("optional", optional)
+        self._has_exceptions = bool(self._public) or bool(self._optional)
+
+    def need(self, scope: Any) -> Need:
+        """What the request's path asks for, however a router below may see it."""
+        if scope.get("root_path"):
+            return self._need(*route_paths(scope))
+        return self._need(scope["path"])
+
+    def _need(self, path: str, *others: str) -> Need:
+        could_cover = self._protect.could_cover
+        protected = could_cover(path) or (bool(others) and any(map(could_cover, others)))
+        if not self._has_exceptions:
+            return Need.TOKEN if protected else Need.NOTHING
+        if protected and not self._is_excepted(path):
+            return Need.TOKEN
+        optional = any(map(self._optional.covers, (path, *others)))
+        return Need.TOKEN_IF_ANY if optional else Need.NOTHING
+
+    def _is_excepted(self, path: str) -> bool:
+        """Only a path that every router reads alike may be public."""
+        if not (self._public.covers(path) or self._optional.covers(path)):
+            return False
+        trailing = "/" if path.endswith("/") and path != "/" else ""
+        return normal_form(path) + trailing == path
 
 
 def route_paths(scope: Any) -> tuple[str, ...]:
@@ -59,6 +116,23 @@ def without_root(path: str, root: str) -> str:
     return (rest or "/") if not rest or rest.startswith("/") else path
 
 
+def is_plain(path: str) -> bool:
+    """Whether no router can read the path but as it stands: nothing to decode, to resolve, to
+    fold or to drop. Most paths are, and need no normal form."""
+    return (
+        path.isascii()
+        and path.isprintable()
+        and "%" not in path
+        and "//" not in path
+        and "/." not in path
+        and ";" not in path
+        and "\\" not in path
+        and " " not in path
+        and path[:1] == "/"
+        and path == path.lower()
+    )
+
+
 def normal_form(path: str) -> str:
     """What the most lenient router might make of a path: decoded, dots and doubled slashes
     resolved, parameters and control characters dropped."""
@@ -77,11 +151,8 @@ def normal_form(path: str) -> str:
     return "/" + "/".join(segments)
 
 
-def _is_under(path: str, prefixes: tuple[str, ...]) -> bool:
-    return any(
-        path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/")
-        for prefix in prefixes
-    )
+def _below(prefixes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{prefix}/" for prefix in prefixes)
 
 
 def _checked(name: str, prefix: object) -> str:

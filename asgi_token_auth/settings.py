@@ -10,10 +10,11 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from asgi_token_auth.clock import Clock, utc_now
 from asgi_token_auth.exceptions import SettingsError
 
 if TYPE_CHECKING:
@@ -28,13 +29,7 @@ MINIMUM_KEY_BYTES = 32  # RFC 7518, section 3.2: as long as the hash of HS256
 ENVIRONMENT_PREFIX = "TOKEN_AUTH_"
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "very secret", "your-secret", "your_secret")
 
-Clock = Callable[[], datetime]
 Disclosure = Literal["never", "at_sign_up", "always"]
-
-
-def utc_now() -> datetime:
-    """The default clock: the machine's, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +75,9 @@ class Settings:
     email_change_lifetime: timedelta = timedelta(days=1)
     password_reset_lifetime: timedelta = timedelta(hours=1)
     recent_login: timedelta | None = timedelta(minutes=20)
+    revocation_lag: timedelta = timedelta(seconds=1)
+    user_max_age: timedelta = timedelta(seconds=30)
+    cached_tokens: int = 100_000
     emails: Any = None
     mail_templates: str | os.PathLike[str] | None = None
     mail_language: Callable[[Any, Any], str | None] | None = None
@@ -173,6 +171,7 @@ def _value_faults(settings: Settings) -> list[str]:
         "mail_language must be callable": settings.mail_language is None
         or callable(settings.mail_language),
         "clock must be callable": callable(settings.clock),
+        "revocation_lag must be a timedelta, zero or positive": _is_lag(settings.revocation_lag),
         **{
             f"{name} must be a positive timedelta": _is_duration(settings, name)
             for name in DURATIONS
@@ -188,11 +187,18 @@ DURATIONS = (
     "email_change_lifetime",
     "password_reset_lifetime",
     "recent_login",
+    "user_max_age",
     "mail_cooldown",
     "database_timeout",
 )
 OPTIONAL_DURATIONS = ("recent_login", "mail_cooldown")
-COUNTS = ("hashing_threads", "hashing_queue", "database_connections", "maximum_body_bytes")
+COUNTS = (
+    "cached_tokens",
+    "hashing_threads",
+    "hashing_queue",
+    "database_connections",
+    "maximum_body_bytes",
+)
 LINKS = ("confirmation_url", "password_reset_url", "email_change_url")
 TEXTS = (
     "database",
@@ -214,6 +220,10 @@ def _is_duration(settings: Settings, name: str) -> bool:
     if value is None:
         return name in OPTIONAL_DURATIONS
     return isinstance(value, timedelta) and value > timedelta(0)
+
+
+def _is_lag(value: object) -> bool:
+    return isinstance(value, timedelta) and value >= timedelta(0)
 
 
 def _is_count(settings: Settings, name: str) -> bool:
@@ -272,7 +282,7 @@ def _from_text(name: str, text: str) -> Any:
         return tuple(json.loads(text)) if text.startswith("[") else text
     if name in OPTIONAL_DURATIONS and text.lower() in ("", "none", "off"):
         return None
-    if name in DURATIONS:
+    if name in (*DURATIONS, "revocation_lag"):
         return timedelta(seconds=float(text))
     if name in COUNTS:
         return int(text)

@@ -14,15 +14,15 @@ BANDS = (
     ("auth",),
     ("wrapping",),
     ("endpoints", "middleware"),
-    ("lifespan",),
+    ("lifespan", "sockets"),
     ("accounts", "verification", "bearer", "paths"),
     ("mail",),
     ("storage",),
     ("passwords", "tokens"),
     ("settings",),
-    ("exceptions",),
+    ("clock", "exceptions"),
 )
-STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan"}
+STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan", "sockets"}
 DOORS = {
     "databases": {"storage"},
     "sqlalchemy": {"storage", "auth"},

@@ -11,7 +11,13 @@ from asgi_token_auth.accounts.mail_request import request_password_reset, resend
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.accounts.purge import purge_expired
 from asgi_token_auth.accounts.reset_password import reset_password
-from asgi_token_auth.accounts.sessions import Scope, list_sessions, log_out, revoke_session
+from asgi_token_auth.accounts.sessions import (
+    Scope,
+    forget,
+    list_sessions,
+    log_out,
+    revoke_session,
+)
 from asgi_token_auth.accounts.sign_up import sign_up
 from asgi_token_auth.storage.tokens import Token
 from asgi_token_auth.storage.users import User
@@ -59,6 +65,10 @@ class Accounts:
     async def revoke_session(self, user: User, session_id: str) -> None:
         """Ends one of the user's tokens by its id."""
         await revoke_session(self._parts, user, session_id)
+
+    async def forget(self, user_id: object) -> None:
+        """Tells every process that something about the user changed."""
+        await forget(self._parts, user_id)
 
     async def request_password_reset(self, *, client: Client = NOBODY, **fields: Any) -> None:
         """Mails a reset token to `email`."""

@@ -5,7 +5,7 @@ import logging
 from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Parts
-from asgi_token_auth.accounts.purge import BATCH, purge_batch
+from asgi_token_auth.accounts.purge import BATCH, purge_batch, purge_news
 from asgi_token_auth.exceptions import TokenAuthError
 
 logger = logging.getLogger("asgi_token_auth.housekeeping")
@@ -45,7 +45,8 @@ class Housekeeper:
             mails = await self._parts.outbox.purge_batch(
                 sent=SENT_MAILS_STAY, dead=DEAD_LETTERS_STAY, limit=BATCH
             )
-            return BATCH in (tokens, mails)
+            news = await purge_news(self._parts)
+            return BATCH in (tokens, mails, news)
         except TokenAuthError:
             logger.info("what expired is purged later: the database is busy or down")
         return False

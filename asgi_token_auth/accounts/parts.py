@@ -9,6 +9,7 @@ from asgi_token_auth.mail.sender import Sender
 from asgi_token_auth.passwords import PasswordHasher
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
+from asgi_token_auth.storage.revocations import Revocations
 from asgi_token_auth.storage.tokens import Tokens
 from asgi_token_auth.storage.users import Users
 from asgi_token_auth.tokens import TokenSigner
@@ -35,6 +36,7 @@ class Parts:
     database: Database
     users: Users
     tokens: Tokens
+    revocations: Revocations
     outbox: Outbox
     sender: Sender
     passwords: PasswordHasher

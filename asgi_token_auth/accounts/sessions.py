@@ -4,6 +4,7 @@ from typing import Literal
 
 from asgi_token_auth.accounts.parts import Parts
 from asgi_token_auth.exceptions import SessionNotFound
+from asgi_token_auth.storage.database import Session
 from asgi_token_auth.storage.tokens import AUTHENTICATION, Token
 from asgi_token_auth.storage.users import User
 from asgi_token_auth.tokens import digest, is_digest
@@ -37,6 +38,21 @@ async def log_out(parts: Parts, user: User, current: str | None, scope: Scope) -
     return await parts.database.write(
         lambda session: parts.tokens.revoke(session, user.id, (AUTHENTICATION,), only=only, but=but)
     )
+
+
+async def forget(parts: Parts, user_id: object) -> None:
+    """Tells every process that something about the user changed.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    key = parts.users.parse_id(user_id if isinstance(user_id, int) else str(user_id))
+
+    async def tell(session: Session) -> None:
+        session.forget(key)
+
+    if key is not None:
+        await parts.database.write(tell)
 
 
 async def revoke_session(parts: Parts, user: User, session_id: str) -> None:

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from asgi_token_auth.clock import utc_now
 from asgi_token_auth.mail.templates import Templates
-from asgi_token_auth.settings import Settings, utc_now
+from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.users import User
 
 

@@ -8,7 +8,7 @@ each caller has a deadline.
 import asyncio
 import logging
 import random
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import databases
 from databases.core import Connection
@@ -17,6 +17,9 @@ from asgi_token_auth.exceptions import DatabaseUnavailable, SettingsError
 from asgi_token_auth.storage.dialects import read_url
 from asgi_token_auth.storage.session import Session, UniqueViolation
 from asgi_token_auth.storage.workers import Unit, Work, Workers, is_of_database
+
+if TYPE_CHECKING:
+    from asgi_token_auth.storage.revocations import Revocations
 
 __all__ = ["Database", "Session", "UniqueViolation"]
 
@@ -37,6 +40,8 @@ class Database:
         connections: the most connections held at once.
         timeout: seconds until a unit of work is given up.
 
+    `revocations`, where it is set, is written with each unit of work that has something to tell.
+
     Raises:
         SettingsError: the URL is not one that can be used.
     """
@@ -48,7 +53,8 @@ class Database:
         text = str(database.url) if isinstance(database, databases.Database) else database
         self._url, self.dialect = read_url(text)
         self._connections = connections
-        self._timeout = timeout
+        self.timeout = timeout
+        self.revocations: Revocations | None = None
         self._database = self._open()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -73,7 +79,7 @@ class Database:
         if self._connecting is None:
             self._connecting = loop.create_task(self._database.connect())
             self._connecting.add_done_callback(self._connected)
-        await asyncio.wait({self._connecting}, timeout=self._timeout)
+        await asyncio.wait({self._connecting}, timeout=self.timeout)
         if not self._database.is_connected:
             raise DatabaseUnavailable
 
@@ -126,19 +132,27 @@ class Database:
             return await unit.work(session)
         for attempt in range(ATTEMPTS):
             try:
-                return await self._transact(unit, connection, session)
+                result, published_at = await self._transact(unit, connection, session)
+                break
             except Exception as error:
                 if attempt == ATTEMPTS - 1 or not self.dialect.is_transient(error):
                     raise
             await asyncio.sleep(random.uniform(0, 0.02) * 2**attempt)
-        raise DatabaseUnavailable
+        if self.revocations is not None:
+            await self.revocations.committed(session, published_at)
+        return result
 
-    async def _transact(self, unit: Unit[T], connection: Connection, session: Session) -> T:
+    async def _transact(
+        self, unit: Unit[T], connection: Connection, session: Session
+    ) -> tuple[T, float]:
+        """What the work gave, and when its news were written."""
         repeatable = unit.repeatable
+        session.forgotten.clear()
         for statement in self.dialect.begin:
             await connection.execute(statement)
         try:
             result = await unit.work(session)
+            published_at = await self._publish(session)
             unit.repeatable = False  # a COMMIT that fails may have been done
             await connection.execute("COMMIT")
         except BaseException as error:
@@ -147,7 +161,13 @@ class Database:
             if self.dialect.is_transient(error):
                 unit.repeatable = repeatable
             raise
-        return result
+        finally:
+            if self.revocations is not None:
+                self.revocations.ended(session.forgotten)
+        return result, published_at
+
+    async def _publish(self, session: Session) -> float:
+        return 0.0 if self.revocations is None else await self.revocations.publish(session)
 
     async def _roll_back(self, connection: Connection) -> bool:
         try:
@@ -162,7 +182,7 @@ class Database:
         workers = self._writers if unit.writes else self._readers
         workers.put(unit)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 return await asyncio.shield(unit.result)
         except TimeoutError:
             workers.abandon(unit)

@@ -3,16 +3,11 @@
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from asgi_token_auth.storage.database import Database, Session
+from asgi_token_auth.storage.dialects import Dialect
 
-COMPILERS: dict[str, Any] = {
-    "sqlite": sqlite.dialect,
-    "postgresql": postgresql.dialect,
-    "mysql": mysql.dialect,
-}
 # Processes that start together would create the tables together: PostgreSQL fails one of them.
 LOCKS = {"postgresql": "SELECT pg_advisory_xact_lock(7036874417766)"}
 INDEX_EXISTS = {
@@ -36,20 +31,20 @@ async def create_tables(database: Database, tables: list[Table]) -> None:
         if database.dialect.name in LOCKS:
             await session.run(LOCKS[database.dialect.name])
         for table in tables:
-            await _create(session, table, database.dialect.name)
+            await _create(session, table, database.dialect)
 
     await database.write(create)
 
 
-async def _create(session: Session, table: Table, dialect: str) -> None:
+async def _create(session: Session, table: Table, dialect: Dialect) -> None:
     await session.run(_sql(CreateTable(table, if_not_exists=True), dialect))
     for index in sorted(table.indexes, key=lambda index: str(index.name)):
         found = await session.one(
-            INDEX_EXISTS[dialect], {"table": table.name, "name": str(index.name)}
+            INDEX_EXISTS[dialect.name], {"table": table.name, "name": str(index.name)}
         )
         if not found[0]:
             await session.run(_sql(CreateIndex(index), dialect))
 
 
-def _sql(statement: Any, dialect: str) -> str:
-    return str(statement.compile(dialect=COMPILERS[dialect]())).strip()
+def _sql(statement: Any, dialect: Dialect) -> str:
+    return str(statement.compile(dialect=dialect.sql)).strip()

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from databases.core import Connection
 
+from asgi_token_auth.storage.compiled import CompiledSelect, Row
 from asgi_token_auth.storage.dialects import Dialect
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ class Session:
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
+        self.forgotten: set[Any] = set()
 
     async def one(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
         """The first row, or None."""
@@ -32,6 +34,15 @@ class Session:
     async def all(self, statement: Any, values: dict[str, Any] | None = None) -> list[Any]:
         """All rows."""
         return list(await self._connection.fetch_all(statement, values))
+
+    async def select(self, query: CompiledSelect, **values: Any) -> list[Row]:
+        """All rows of a query whose SQL is made already."""
+        return await query.all(self._connection, values)
+
+    def forget(self, user_id: Any) -> None:
+        """Something about the user or the user's tokens changes with this unit of work: every
+        process is told with its COMMIT to forget what it knows of them."""
+        self.forgotten.add(user_id)
 
     async def locked(self, select: Any) -> Any:
         """The first row, locked until the unit ends (SQLite: its only writer holds the file)."""

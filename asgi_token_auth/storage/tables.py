@@ -112,6 +112,23 @@ def tokens_table(metadata: MetaData, users: Table) -> Table:
     )
 
 
+def revocations_table(metadata: MetaData, users: Table) -> Table:
+    """A row for each change of a user or of a user's tokens: news for every process.
+
+    Its `id` orders the news, so it is never given twice; users who are gone are news too, so it
+    refers to none.
+    """
+    return Table(
+        "revocations",
+        metadata,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("user_id", _reference_type(users), nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+        sqlite_autoincrement=True,
+        **MYSQL,
+    )
+
+
 def outbox_table(metadata: MetaData) -> Table:
     """A row for each mail, written in the transaction of what it tells of."""
     return Table(

@@ -1,11 +1,14 @@
 """Queries on the tokens table. A token is good while its row is there and not past its end."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
 
+from asgi_token_auth.storage.compiled import CompiledSelect, Row
 from asgi_token_auth.storage.database import Session
+from asgi_token_auth.storage.dialects import Dialect
 from asgi_token_auth.storage.users import User, UserId, Users
 
 Purpose = Literal["authentication", "confirmation", "email_change", "password_reset"]
@@ -34,14 +37,19 @@ class Token:
 COLUMNS = tuple(field.name for field in dataclasses.fields(Token))
 
 
+# A query has one of these numbers of digests, so that each has its SQL made and prepared once.
+BATCHES = (1, 10, 100)
+
+
 class Tokens:
     """The tokens table."""
 
-    def __init__(self, table: Table, users: Users) -> None:
+    def __init__(self, table: Table, users: Users, dialect: Dialect) -> None:
         self.table = table
         self._users = users
         self._columns = [table.c[name].label(f"token_{name}") for name in COLUMNS]
         self._select = select(*self._columns)
+        self._live = {size: CompiledSelect(self._live_select(size), dialect) for size in BATCHES}
 
     async def insert(self, session: Session, token: Token) -> None:
         values = {name: getattr(token, name) for name in COLUMNS}
@@ -78,22 +86,30 @@ class Tokens:
         won = await session.change(self.table.delete().where(*condition))
         return token if won else None
 
-    async def with_user(self, session: Session, digest: str, now: int) -> tuple[Token, User] | None:
-        """The live authentication token of that digest, and its confirmed user, in one query."""
+    async def with_users(
+        self, session: Session, digests: Sequence[str], now: int
+    ) -> dict[str, tuple[Token, User]]:
+        """The live authentication tokens among at most 100, by digest, with their confirmed
+        users, in one query."""
+        size = next(size for size in BATCHES if size >= len(digests))
+        padded = [*digests, *[digests[0]] * (size - len(digests))]
+        values = {f"digest_{number}": digest for number, digest in enumerate(padded)}
+        rows = await session.select(self._live[size], now=now, **values)
+        return {row["token_digest"]: (_from(row), self._users.user_from(row)) for row in rows}
+
+    def _live_select(self, size: int) -> Any:
         users = self._users.table
-        statement = (
+        digests: list[Any] = [bindparam(f"digest_{number}") for number in range(size)]
+        return (
             select(users, *self._columns)
             .join_from(self.table, users, self.table.c.user_id == users.c.id)
             .where(
-                self.table.c.digest == digest,
+                self.table.c.digest.in_(digests),
                 self.table.c.purpose == AUTHENTICATION,
-                self.table.c.expires_at > now,
+                self.table.c.expires_at > bindparam("now"),
                 users.c.confirmed_at.is_not(None),
             )
         )
-        row = await session.one(statement)
-        token = _token(row)
-        return None if token is None else (token, self._users.user_from(row))
 
     async def of_user(self, session: Session, user_id: UserId, now: int) -> list[Token]:
         """The user's live authentication tokens, newest first."""
@@ -119,11 +135,14 @@ class Tokens:
             condition.append(self.table.c.digest == only)
         if but is not None:
             condition.append(self.table.c.digest != but)
-        return await session.change(self.table.delete().where(*condition))
+        count = await session.change(self.table.delete().where(*condition))
+        if count and AUTHENTICATION in purposes:
+            session.forget(user_id)
+        return count
 
-    async def touch(self, session: Session, digest: str, now: int) -> None:
-        """Notes that the token was used just now."""
-        used = self.table.update().where(self.table.c.digest == digest)
+    async def touch(self, session: Session, digests: Sequence[str], now: int) -> None:
+        """Notes that the tokens were used just now."""
+        used = self.table.update().where(self.table.c.digest.in_(digests))
         await session.run(used.values(last_used_at=now))
 
     async def purge_expired(self, session: Session, now: int, limit: int) -> int:
@@ -148,6 +167,8 @@ class Tokens:
 
 
 def _token(row: Any) -> Token | None:
-    if row is None:
-        return None
-    return Token(**{name: row._mapping[f"token_{name}"] for name in COLUMNS})
+    return None if row is None else _from(row._mapping)
+
+
+def _from(row: Row) -> Token:
+    return Token(**{name: row[f"token_{name}"] for name in COLUMNS})

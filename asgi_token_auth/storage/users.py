@@ -3,6 +3,7 @@
 import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 from sqlalchemy import Integer, String, Table, Uuid, select
@@ -12,6 +13,7 @@ from asgi_token_auth.storage.database import Session, UniqueViolation
 from asgi_token_auth.storage.tables import OWN_USER_COLUMNS
 
 UserId = int | str | uuid.UUID
+NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class User:
     email: str | None
     username: str | None
     confirmed_at: int | None
-    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=lambda: NO_FIELDS, repr=False)
 
     is_authenticated = True
 
@@ -126,10 +128,13 @@ class Users:
             UniqueViolation: the e-mail address or username is another's.
         """
         row = {**self._made("onupdate"), **values}
+        if set(values) != {"hashed_password"}:  # an upgraded hash is nothing that anybody sees
+            session.forget(user_id)
         statement = self.table.update().where(self.table.c.id == user_id).values(**row)
         return await session.change(statement)
 
     async def delete(self, session: Session, user_id: UserId) -> int:
+        session.forget(user_id)
         return await session.change(self.table.delete().where(self.table.c.id == user_id))
 
     def violated_field(self, violation: UniqueViolation) -> str:
@@ -137,15 +142,17 @@ class Users:
         names = sorted(self.table.c.keys(), key=len, reverse=True)  # 'username' before 'name'
         return next((name for name in names if name in violation.constraint), "base")
 
-    def user_from(self, row: Any) -> User:
-        """A user from a row with all columns of the table under their names."""
-        values = row._mapping
+    def user_from(self, values: Mapping[str, Any]) -> User:
+        """A user from the values of all columns, each under its name."""
         return User(
             id=values["id"],
             email=values["email"] if self.has_email else None,
             username=values["username"] if self.has_username else None,
             confirmed_at=values["confirmed_at"],
-            fields={name: values[name] for name in self._extra},
+            # Read only: one user is shared by all requests that are served meanwhile.
+            fields=MappingProxyType({name: values[name] for name in self._extra})
+            if self._extra
+            else NO_FIELDS,
         )
 
     def field_faults(self, values: Mapping[str, Any], *, new: bool) -> dict[str, str]:
@@ -175,7 +182,9 @@ class Users:
     def _read(self, row: Any) -> StoredUser | None:
         if row is None:
             return None
-        return StoredUser(self.user_from(row), row._mapping["hashed_password"])
+        # By name, not `_mapping`: on PostgreSQL that has JSON as the text it is sent as.
+        values = {column.name: row[column.name] for column in self.table.c}
+        return StoredUser(self.user_from(values), values["hashed_password"])
 
     def _made(self, when: str) -> dict[str, Any]:
         """What the columns' Python functions and constants make; `databases` leaves them out."""

@@ -1,0 +1,263 @@
+"""The verifier: what is known of a token right now, and finding out what is not.
+
+A token that was verified is remembered. It is believed for as long as the revocation feed was
+read no longer than `revocation_lag` ago, counted from the start of that read and checked at each
+use: a database that hangs, or a process that was stopped, ends the belief and not the bound. The
+first use after nine tenths of that time starts the next read, beside the requests.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from asgi_token_auth.clock import elapsed, epoch_seconds
+from asgi_token_auth.exceptions import DatabaseUnavailable, InvalidToken
+from asgi_token_auth.settings import Settings
+from asgi_token_auth.storage.database import Database, Session
+from asgi_token_auth.storage.revocations import Revocations
+from asgi_token_auth.storage.tokens import Tokens
+from asgi_token_auth.storage.users import Users
+from asgi_token_auth.tokens import TokenSigner, digest
+from asgi_token_auth.verification.cache import CachedToken, TokenCache
+from asgi_token_auth.verification.feed import RevocationFeed
+from asgi_token_auth.verification.later import Later
+from asgi_token_auth.verification.live import LiveTokens
+from asgi_token_auth.verification.loader import Found, TokenLoader
+from asgi_token_auth.verification.verified import VerifiedToken
+
+logger = logging.getLogger("asgi_token_auth.verification")
+
+READ_AHEAD = 0.9  # of revocation_lag
+REFRESH_AHEAD = 0.8  # of user_max_age
+GATHER_SECONDS = 1.0
+RETRY_SECONDS = 0.05  # after a read of the feed that failed
+LIVE_SECONDS = 1.0  # between two looks at live sockets, where there is no lag to go by
+TRIES = 4
+LAST_USED_MILLISECONDS = 60_000
+MOST_FORGOTTEN = 10_000
+MOST_NOTED = 500  # in one statement
+
+
+class Verifier:
+    """Verifies tokens from memory, or else in one indexed query.
+
+    Args:
+        database, users, tokens, revocations: where tokens, and news of them, are.
+        signer: checks signatures and claims.
+        settings: `revocation_lag`, `user_max_age`, `cached_tokens` and `clock` of these.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        users: Users,
+        tokens: Tokens,
+        revocations: Revocations,
+        signer: TokenSigner,
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._tokens = tokens
+        self._signer = signer
+        self._now = epoch_seconds(settings.clock)
+        self._lag = settings.revocation_lag.total_seconds()
+        self._max_age = settings.user_max_age.total_seconds()
+        self._cache = TokenCache(settings.cached_tokens)
+        self._get = self._cache.get
+        self._feed = RevocationFeed(database, revocations, self.forget, self._forget_all)
+        self._reading: asyncio.Task[None] | None = None
+        self._news_due_at = -math.inf
+        self._loader = TokenLoader(self._read)
+        self._loading = 0
+        # Who was forgotten while tokens are being read: what was read before is not to be kept.
+        self._forgotten: dict[Any, float] = {}
+        self._all_forgotten_at = -math.inf
+        gather = min(GATHER_SECONDS, self._max_age / 10)
+        self._refreshes: Later[CachedToken] = Later(gather, self._refresh)
+        self._uses: Later[str] = Later(GATHER_SECONDS, self._note_uses)
+        self.live = LiveTokens(self)
+        revocations.subscribe(self.forget)
+
+    def known(self, token: bytes) -> VerifiedToken | None:
+        """The token's row and user, if they are known without asking anybody."""
+        cached = self._get(token)
+        if cached is None:
+            return None
+        now = elapsed()
+        if now < self._news_due_at and now < cached.refresh_at and self._now() < cached.expires_at:
+            return cached.verified
+        return self._still_known(cached, now)
+
+    async def verify(self, token: bytes) -> VerifiedToken:
+        """The token's row and user.
+
+        Raises:
+            InvalidToken: it is forged, expired, revoked, or its user is gone or unconfirmed.
+            DatabaseUnavailable: nobody can tell now.
+        """
+        verified = self.known(token)
+        if verified is not None:
+            return verified
+        since = elapsed() - self._lag
+        try:
+            async with asyncio.timeout(self._database.timeout):
+                cached = await self._find_out(token, since)
+        except TimeoutError:
+            raise DatabaseUnavailable from None
+        if self._now() >= cached.expires_at:
+            raise InvalidToken
+        return cached.verified
+
+    async def catch_up(self) -> float:
+        """Reads the feed, if that is due and can be done; when it is due again (`elapsed`)."""
+        if not self._lag:
+            return elapsed() + LIVE_SECONDS
+        if elapsed() >= self._news_due_at:
+            with contextlib.suppress(DatabaseUnavailable):
+                await asyncio.shield(self._read_feed())
+        return max(self._news_due_at, elapsed() + RETRY_SECONDS)
+
+    def forget(self, user_id: Any) -> None:
+        """Forgets the user's tokens, and what is just being read of them."""
+        self._cache.forget(user_id)
+        if self._loading:
+            self._forgotten[user_id] = elapsed()
+            if len(self._forgotten) > MOST_FORGOTTEN:
+                self._forget_all()
+        self.live.suspect(user_id)
+
+    async def stop(self) -> None:
+        """Ends what runs beside the requests."""
+        await self.live.stop()
+        await self._refreshes.stop()
+        await self._uses.stop()
+        reading = self._reading
+        if reading is not None and reading.get_loop() is asyncio.get_running_loop():
+            reading.cancel()
+            await asyncio.wait({reading})
+
+    def _still_known(self, cached: CachedToken, now: float) -> VerifiedToken | None:
+        """The same, where the feed or the token is to be read again soon, or too old by now."""
+        believed_until = min(self._feed.started_at + self._lag, cached.stale_at)
+        if now >= believed_until or self._now() >= cached.expires_at:
+            return None
+        if now >= cached.refresh_at:
+            self._refreshes.add(cached)
+        if now >= self._news_due_at:
+            self._read_feed()
+        return cached.verified
+
+    async def _find_out(self, token: bytes, since: float) -> CachedToken:
+        """What is known of the token, from no earlier than `since`."""
+        for _ in range(TRIES):
+            cached = self._get(token)
+            if cached is None or elapsed() >= cached.stale_at:
+                cached = await self._load(token, cached, since)
+                if cached is not None:
+                    return cached
+            elif max(cached.loaded_at, self._feed.started_at) >= since:
+                return cached
+            else:
+                await asyncio.shield(self._read_feed())
+        raise DatabaseUnavailable
+
+    async def _load(
+        self, token: bytes, cached: CachedToken | None, since: float
+    ) -> CachedToken | None:
+        """Reads a token, and remembers it; None: it was forgotten meanwhile, so look again."""
+        if cached is not None:
+            user_id, expires_at = cached.verified.user.id, cached.expires_at
+            key = cached.verified.token.digest
+        else:
+            claims = self._signer.check(token.decode("ascii", "replace"))
+            user_id, expires_at = self._users.parse_id(claims.user_id), claims.expires_at
+            key = digest(claims.token_id)
+        self._loading += 1
+        try:
+            started, found = await self._loader.load(key, since)
+            forgotten = max(self._all_forgotten_at, self._forgotten.get(user_id, -math.inf))
+        finally:
+            self._loading -= 1
+            if not self._loading:
+                self._forgotten.clear()
+        if forgotten >= started:
+            return None
+        if found is None or found[0].user_id != user_id:
+            self._cache.drop(token)
+            raise InvalidToken
+        return self._remember(token, found, started, expires_at)
+
+    def _remember(
+        self, token: bytes, found: Found, started: float, expires_at: float
+    ) -> CachedToken:
+        present = self._get(token)
+        if present is not None and present.loaded_at >= started:
+            return present  # somebody else waited for the same query
+        row, user = found
+        cached = CachedToken(
+            token,
+            VerifiedToken(user, row),
+            loaded_at=started,
+            refresh_at=started + REFRESH_AHEAD * self._max_age,
+            stale_at=started + self._max_age,
+            expires_at=min(expires_at, row.expires_at / 1000),
+        )
+        if self._lag:
+            self._cache.put(cached)
+        if self._now() * 1000 - (row.last_used_at or row.created_at) > LAST_USED_MILLISECONDS:
+            self._uses.add(row.digest)
+        return cached
+
+    def _read_feed(self) -> "asyncio.Task[None]":
+        """The read that is under way, or a new one."""
+        loop, reading = asyncio.get_running_loop(), self._reading
+        if reading is None or reading.done() or reading.get_loop() is not loop:
+            reading = self._reading = loop.create_task(self._feed.read())
+            reading.add_done_callback(self._feed_was_read)
+        return reading
+
+    def _feed_was_read(self, reading: "asyncio.Task[None]") -> None:
+        believed_until = self._feed.started_at + self._lag
+        if reading.cancelled() or reading.exception():
+            # Not at each request: a database that is down has enough to do.
+            self._news_due_at = min(elapsed() + RETRY_SECONDS, believed_until)
+        else:
+            self._news_due_at = self._feed.started_at + READ_AHEAD * self._lag
+
+    def _forget_all(self) -> None:
+        self._cache.clear()
+        self._forgotten.clear()
+        self._all_forgotten_at = elapsed()
+        self.live.suspect_all()
+
+    async def _read(self, digests: Sequence[str]) -> dict[str, Found]:
+        now = int(self._now() * 1000)
+        return await self._database.read(
+            lambda session: self._tokens.with_users(session, digests, now)
+        )
+
+    async def _refresh(self, due: list[CachedToken]) -> None:
+        """Reads tokens in use again, so that no request has to wait for it."""
+        since = elapsed()
+        await asyncio.gather(
+            *(self._load(cached.key, cached, since) for cached in due), return_exceptions=True
+        )
+
+    async def _note_uses(self, digests: list[str]) -> None:
+        """Notes the time of last use, a token at most once a minute: it is for people to read."""
+        digests.sort()  # in one order, or two processes would wait for each other's rows
+        now = int(self._now() * 1000)
+        try:
+            for start in range(0, len(digests), MOST_NOTED):
+                touch = partial(self._touch, digests[start : start + MOST_NOTED], now)
+                self._database.write_later(touch)
+        except DatabaseUnavailable:
+            logger.info("the time of last use is not noted: the database is busy")
+
+    async def _touch(self, digests: list[str], now: int, session: Session) -> None:
+        await self._tokens.touch(session, digests, now)
