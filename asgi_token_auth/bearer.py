@@ -6,35 +6,37 @@ from asgi_token_auth.exceptions import MalformedCredentials, MissingToken, Token
 
 REALM = "api"
 AUTHORIZATION = b"authorization"
-BEARER = b"bearer"
 SUBPROTOCOL = "bearer"
 
 
-def read_bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The token in the one Authorization header.
+def read_authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The one Authorization header.
 
     Raises:
-        MissingToken: there is no such header, or it is of another scheme.
-        MalformedCredentials: there are several, or it is not `Bearer` and one token.
+        MissingToken: there is none.
+        MalformedCredentials: there are several.
     """
     found = None
     for name, value in headers:
-        if len(name) == 13 and name.lower() == AUTHORIZATION:
+        if name == AUTHORIZATION:  # ASGI has all names in lower case
             if found is not None:
                 # Which one counts, a proxy in front may see otherwise than we do.
                 raise MalformedCredentials("More than one Authorization header")
             found = value
     if found is None:
         raise MissingToken
-    if found[:7] == b"Bearer " and b" " not in (token := found[7:]) and token:
-        return token
-    return _read_loosely(found)
+    return found
 
 
-def _read_loosely(header: bytes) -> bytes:
-    """The token of a header in another spelling: `bearer`, more spaces."""
+def parse_bearer(header: bytes) -> bytes:
+    """The token of an Authorization header; the scheme in any case (RFC 9110, 11.1).
+
+    Raises:
+        MissingToken: it is of another scheme.
+        MalformedCredentials: it is not `Bearer` and one token.
+    """
     scheme, _, token = header.strip(b" \t").partition(b" ")
-    if scheme.lower() != BEARER:
+    if scheme.lower() != b"bearer":
         raise MissingToken
     token = token.strip(b" ")
     if not token or not token.isascii() or b" " in token:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.authentication import AuthCredentials, UnauthenticatedUser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_token_auth.bearer import challenge, read_bearer
+from asgi_token_auth.bearer import challenge, parse_bearer, read_authorization
 from asgi_token_auth.exceptions import (
     DatabaseUnavailable,
     MalformedCredentials,
@@ -66,25 +66,23 @@ class TokenAuthMiddleware:
         self.app = app
         self._auth = auth
         self._verifier = auth.verifier
-        self._need = GuardedPaths(protect, public, optional).need
+        self._known = auth.verifier.known
+        self._need = self._paths(protect, public, optional).need
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await with_lifespan(self.app, self._auth, scope, receive, send)
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
             return
         need = self._need(scope)
-        if need is Need.NOTHING:
+        if need == "nothing":
             await self.app(anonymous(scope), receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(need, scope, receive, send)
-        else:
-            await self._http(need, scope, receive, send)
-
-    async def _http(self, need: Need, scope: Scope, receive: Receive, send: Send) -> None:
-        verifier = self._verifier
+            return
+        if need == "endpoint":
+            await self._endpoint(scope, receive, send)
+            return
         try:
-            token = read_bearer(scope["headers"])
-            verified = verifier.known(token) or await verifier.verify(token)
+            header = read_authorization(scope["headers"])
+            verified = self._known(header) or await self._verifier.verify(parse_bearer(header))
         except (TokenRefused, DatabaseUnavailable) as error:
             if not _may_go_without(need, scope, error):
                 await refuse(scope, receive, send, error)
@@ -93,6 +91,23 @@ class TokenAuthMiddleware:
         else:
             scope = {**scope, "user": verified.user, "auth": verified}
         await self.app(scope, receive, send)
+
+    def _paths(
+        self, protect: Sequence[str], public: Sequence[str], optional: Sequence[str]
+    ) -> GuardedPaths:
+        return GuardedPaths(protect, public, optional)
+
+    async def _endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves an account endpoint; a guard by itself has none."""
+        raise NotImplementedError
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await with_lifespan(self.app, self._auth, scope, receive, send)
+        elif (need := self._need(scope)) == "nothing":
+            await self.app(anonymous(scope), receive, send)
+        else:
+            await self._websocket(need, scope, receive, send)
 
     async def _websocket(self, need: Need, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -121,7 +136,7 @@ def _may_go_without(need: Need, scope: Scope, error: TokenAuthError) -> bool:
     which carries no credentials, by the Fetch standard."""
     if not isinstance(error, MissingToken):
         return False
-    if need is Need.TOKEN_IF_ANY:
+    if need == "optional":
         return True
     if scope["type"] != "http" or scope["method"] != "OPTIONS":
         return False

@@ -1,8 +1,11 @@
 """Hashing passwords: the one door to passlib, off the event loop, in a bounded pool."""
 
 import asyncio
+import contextlib
 import logging
 import os
+import sys
+import threading
 import unicodedata
 import warnings
 from collections.abc import Callable
@@ -23,6 +26,7 @@ T = TypeVar("T")
 ARGON2_MINIMUM = {"memory_cost": 19456, "time_cost": 2, "parallelism": 1}
 """argon2id as the OWASP Password Storage Cheat Sheet has it: 19 MiB, 2 rounds, 1 lane."""
 
+HASHING_NICENESS = 10
 LEGACY_SCHEMES = ("pbkdf2_sha256", "pbkdf2_sha512", "scrypt")
 
 
@@ -83,7 +87,9 @@ class PasswordHasher:
         self._threads = threads or os.cpu_count() or 1
         self._limit = self._threads + queue
         self._pending = 0
-        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="password-hash")
+        self._executor = ThreadPoolExecutor(
+            self._threads, thread_name_prefix="password-hash", initializer=_give_way
+        )
         # Somebody nobody is: verifying against it costs what a wrong password costs. Making it
         # proves that the scheme works, and warms it: the first hash of a process is the slowest.
         self._nobody = self._self_test()
@@ -155,6 +161,14 @@ class PasswordHasher:
         if not works:
             raise SettingsError("password_context does not verify what it hashed")
         return stored
+
+
+def _give_way() -> None:
+    """Lets every other thread go first, above all the event loop's: hashes wait well, and with a
+    hash on each core a request would wait for its turn. On Linux a priority is a thread's own."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
 
 
 def _normalised(password: str) -> str:

@@ -5,9 +5,8 @@ authentication bypasses in frameworks of the last years. So a path counts as pro
 its raw or its normal form falls under a prefix, and as public only if the two are the same.
 """
 
-import enum
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from asgi_token_auth.exceptions import SettingsError
@@ -15,12 +14,8 @@ from asgi_token_auth.exceptions import SettingsError
 MAXIMUM_DECODINGS = 4
 
 
-class Need(enum.Enum):
-    """What a request's path asks for."""
-
-    NOTHING = enum.auto()
-    TOKEN_IF_ANY = enum.auto()
-    TOKEN = enum.auto()
+# What a path asks for: no token, one if there is one, one; or it is an account endpoint's.
+Need = Literal["nothing", "optional", "required", "endpoint"]
 
 
 class PathPrefixes:
@@ -35,7 +30,7 @@ class PathPrefixes:
             raise SettingsError(f"{name} must be a list of paths, not one text")
         checked = [_checked(name, prefix) for prefix in prefixes]
         folded = [prefix.casefold() for prefix in checked]
-        self._exact, self._below = frozenset(checked), _below(checked)
+        self._exact, self.below = frozenset(checked), _below(checked)
         self._folded, self._folded_below = frozenset(folded), _below(folded)
 
     def __bool__(self) -> bool:
@@ -43,11 +38,11 @@ class PathPrefixes:
 
     def covers(self, path: str) -> bool:
         """Whether the path as it stands falls under a prefix."""
-        return path.startswith(self._below) or path in self._exact
+        return path.startswith(self.below) or path in self._exact
 
     def could_cover(self, path: str) -> bool:
         """Whether some router could take the path for one under a prefix."""
-        if path.startswith(self._below) or path in self._exact:
+        if path.startswith(self.below) or path in self._exact:
             return True
         if not is_plain(path):
             path = normal_form(path).casefold()
@@ -61,34 +56,45 @@ class GuardedPaths:
         protect: prefixes that need a token.
         public: prefixes under those that need none.
         optional: prefixes where a token is looked at if there is one.
+        endpoints: what paths of account endpoints begin with; these go before all prefixes.
+        is_endpoint: whether a path that begins so, without the root path, is one.
 
     Raises:
         SettingsError: a prefix is no absolute path in normal form.
     """
 
     def __init__(
-        self, protect: Sequence[str], public: Sequence[str], optional: Sequence[str]
+        self,
+        protect: Sequence[str],
+        public: Sequence[str],
+        optional: Sequence[str],
+        endpoints: Sequence[str] = (),
+        is_endpoint: Callable[[Any, str], bool] = lambda scope, path: False,
     ) -> None:
         self._protect = PathPrefixes("protect", protect)
         self._public = PathPrefixes("public", public)
         self._optional = PathPrefixes("optional", optional)
+        self._endpoints = tuple(endpoints)
+        self._is_endpoint = is_endpoint
         self._has_exceptions = bool(self._public) or bool(self._optional)
+        # Where nothing is excepted, a path below a prefix needs a token whatever else it is.
+        excepted = self._has_exceptions or any(map(self._protect.could_cover, endpoints))
+        self._always = () if excepted else self._protect.below
 
     def need(self, scope: Any) -> Need:
         """What the request's path asks for, however a router below may see it."""
-        if scope.get("root_path"):
-            return self._need(*route_paths(scope))
-        return self._need(scope["path"])
-
-    def _need(self, path: str, *others: str) -> Need:
-        could_cover = self._protect.could_cover
-        protected = could_cover(path) or (bool(others) and any(map(could_cover, others)))
+        path: str = scope["path"]
+        if path.startswith(self._always):
+            return "required"
+        paths = route_paths(scope) if scope.get("root_path") else (path,)
+        if paths[0].startswith(self._endpoints) and self._is_endpoint(scope, paths[0]):
+            return "endpoint"
+        protected = any(map(self._protect.could_cover, paths))
         if not self._has_exceptions:
-            return Need.TOKEN if protected else Need.NOTHING
-        if protected and not self._is_excepted(path):
-            return Need.TOKEN
-        optional = any(map(self._optional.covers, (path, *others)))
-        return Need.TOKEN_IF_ANY if optional else Need.NOTHING
+            return "required" if protected else "nothing"
+        if protected and not self._is_excepted(paths[0]):
+            return "required"
+        return "optional" if any(map(self._optional.covers, paths)) else "nothing"
 
     def _is_excepted(self, path: str) -> bool:
         """Only a path that every router reads alike may be public."""

@@ -7,7 +7,12 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from asgi_token_auth.bearer import SUBPROTOCOL, read_bearer, take_subprotocol
+from asgi_token_auth.bearer import (
+    SUBPROTOCOL,
+    parse_bearer,
+    read_authorization,
+    take_subprotocol,
+)
 from asgi_token_auth.exceptions import (
     MalformedCredentials,
     MissingToken,
@@ -31,7 +36,7 @@ def read_token(scope: Scope) -> tuple[bytes, Scope]:
     """
     offered, rest = take_subprotocol(scope.get("subprotocols", ()))
     try:
-        token = read_bearer(scope["headers"])
+        token = parse_bearer(read_authorization(scope["headers"]))
     except MissingToken:
         if offered is None:
             raise

@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 TESTS = Path(__file__).parent
+REVOCATION_LAG = 1.0
 USER = {"username": "ada", "password": "secret"}
 SERVERS = {
     "uvicorn": ("uvicorn", "served_app:app", "--port", "{port}"),
@@ -94,6 +95,7 @@ def _flow(name: str, database_url: str) -> None:
             asyncio.run(_listen(live, {}))
         assert refused.value.response.status_code == 401
         assert httpx.delete(f"{url}/api/sessions", headers=bearer).json() == "ok"
+        time.sleep(REVOCATION_LAG)
         for _ in range(20):  # each on a connection of its own, so on each worker
             assert httpx.get(f"{url}/api/messages", headers=bearer).status_code == 401
 
@@ -120,5 +122,6 @@ def _log_out_everywhere(database_url: str) -> None:
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.json()["process"] for answer in answers}) == 2
         httpx.delete(f"{url}/api/sessions", headers=bearer)
+        time.sleep(REVOCATION_LAG)
         after = [httpx.get(f"{url}/api/messages", headers=bearer) for _ in range(60)]
         assert {answer.status_code for answer in after} == {401}

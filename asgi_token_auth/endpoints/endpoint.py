@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.accounts import Client, IssuedToken, Login, Parts
-from asgi_token_auth.bearer import read_bearer
+from asgi_token_auth.bearer import parse_bearer, read_authorization
 from asgi_token_auth.endpoints.bodies import BadBody, read_json
 from asgi_token_auth.endpoints.errors import NO_STORE, base_error, error_response
 from asgi_token_auth.exceptions import TokenAuthError
@@ -28,7 +28,8 @@ class EndpointGroup:
         return await read_json(request, self._parts.settings.maximum_body_bytes)
 
     async def _login(self, request: Request) -> Login:
-        verified = await self._verifier.verify(read_bearer(request.scope["headers"]))
+        header = read_authorization(request.scope["headers"])
+        verified = await self._verifier.verify(parse_bearer(header))
         return Login(verified.user, verified.token)
 
 

@@ -1,4 +1,8 @@
-"""The verified tokens that a process remembers: bounded, and forgotten by user."""
+"""The verified tokens that a process remembers: bounded, and forgotten by user.
+
+A token is found by the whole header it comes in, so that a request need not take that apart.
+Only one spelling of each is kept: what is spelled otherwise is no hit, and costs no memory.
+"""
 
 from collections import deque
 from typing import Any
@@ -12,15 +16,15 @@ class CachedToken:
     """What is known of a token, and until when.
 
     Args:
-        key: the token as it came; only canonical ones are ever put in.
+        key: the Authorization header that the token comes in, spelled the one way that is kept.
         verified: the token and its user.
         loaded_at: when the query began that this was read with (`elapsed`).
-        refresh_at: when to read it again, beside the requests (`elapsed`).
+        look_at: until when nothing but the feed has to be looked at (`elapsed`).
         stale_at: when to believe it no longer (`elapsed`).
         expires_at: when the token ends, in seconds since the epoch.
     """
 
-    __slots__ = ("expires_at", "key", "loaded_at", "refresh_at", "stale_at", "verified")
+    __slots__ = ("expires_at", "key", "loaded_at", "look_at", "stale_at", "verified")
 
     def __init__(
         self,
@@ -28,14 +32,14 @@ class CachedToken:
         verified: VerifiedToken,
         *,
         loaded_at: float,
-        refresh_at: float,
+        look_at: float,
         stale_at: float,
         expires_at: float,
     ) -> None:
         self.key = key
         self.verified = verified
         self.loaded_at = loaded_at
-        self.refresh_at = refresh_at
+        self.look_at = look_at
         self.stale_at = stale_at
         self.expires_at = expires_at
 

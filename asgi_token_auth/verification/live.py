@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgi_token_auth.clock import elapsed
 from asgi_token_auth.exceptions import DatabaseUnavailable, TokenAuthError
+from asgi_token_auth.verification.verified import HEADER
 
 if TYPE_CHECKING:
     from asgi_token_auth.verification.verifier import Verifier
@@ -25,7 +26,6 @@ class LiveToken:
     Args:
         verifier: knows whether it is good.
         token: the token as it came.
-        user_id: whose it is.
         ended: called once, with the reason, when the token is good no more.
     """
 
@@ -33,18 +33,17 @@ class LiveToken:
         self,
         verifier: "Verifier",
         token: bytes,
-        user_id: Any,
         ended: Callable[[TokenAuthError], None],
     ) -> None:
-        self.token = token
-        self.user_id = user_id
+        self._token = token
+        self._header = HEADER + token
         self._verifier = verifier
         self._ended = ended
         self._checking: asyncio.Task[None] | None = None
 
     def is_known(self) -> bool:
         """Whether the token is known to be good, without asking anybody."""
-        return self._verifier.known(self.token) is not None
+        return self._verifier.known(self._header) is not None
 
     async def confirm(self) -> None:
         """Returns once the token is known to be good.
@@ -56,7 +55,7 @@ class LiveToken:
         give_up_at = elapsed() + GRACE_SECONDS
         while True:
             try:
-                await self._verifier.verify(self.token)
+                await self._verifier.verify(self._token)
                 return
             except DatabaseUnavailable:
                 if elapsed() > give_up_at:
@@ -101,7 +100,7 @@ class LiveTokens:
         self, token: bytes, user_id: Any, ended: Callable[[TokenAuthError], None]
     ) -> Iterator[LiveToken]:
         """Watches a token for as long as its connection is open."""
-        live = LiveToken(self._verifier, token, user_id, ended)
+        live = LiveToken(self._verifier, token, ended)
         self._by_user.setdefault(user_id, set()).add(live)
         self._start()
         try:

@@ -6,6 +6,9 @@ from typing import ClassVar
 from asgi_token_auth.storage.tokens import Token
 from asgi_token_auth.storage.users import User
 
+HEADER = b"Bearer "
+"""What a token is remembered with: it comes in a header that begins so."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class VerifiedToken:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from asgi_token_auth.clock import elapsed, epoch_seconds
+from asgi_token_auth.clock import elapsed, epoch_seconds, utc_now
 from asgi_token_auth.exceptions import DatabaseUnavailable, InvalidToken
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database, Session
@@ -27,7 +27,7 @@ from asgi_token_auth.verification.feed import RevocationFeed
 from asgi_token_auth.verification.later import Later
 from asgi_token_auth.verification.live import LiveTokens
 from asgi_token_auth.verification.loader import Found, TokenLoader
-from asgi_token_auth.verification.verified import VerifiedToken
+from asgi_token_auth.verification.verified import HEADER, VerifiedToken
 
 logger = logging.getLogger("asgi_token_auth.verification")
 
@@ -65,6 +65,7 @@ class Verifier:
         self._tokens = tokens
         self._signer = signer
         self._now = epoch_seconds(settings.clock)
+        self._machine_clock = settings.clock is utc_now
         self._lag = settings.revocation_lag.total_seconds()
         self._max_age = settings.user_max_age.total_seconds()
         self._cache = TokenCache(settings.cached_tokens)
@@ -83,13 +84,14 @@ class Verifier:
         self.live = LiveTokens(self)
         revocations.subscribe(self.forget)
 
-    def known(self, token: bytes) -> VerifiedToken | None:
-        """The token's row and user, if they are known without asking anybody."""
-        cached = self._get(token)
+    def known(self, header: bytes) -> VerifiedToken | None:
+        """The row and user of the token in an Authorization header, if they are known without
+        asking anybody."""
+        cached = self._get(header)
         if cached is None:
             return None
         now = elapsed()
-        if now < self._news_due_at and now < cached.refresh_at and self._now() < cached.expires_at:
+        if now < self._news_due_at and now < cached.look_at:
             return cached.verified
         return self._still_known(cached, now)
 
@@ -100,7 +102,7 @@ class Verifier:
             InvalidToken: it is forged, expired, revoked, or its user is gone or unconfirmed.
             DatabaseUnavailable: nobody can tell now.
         """
-        verified = self.known(token)
+        verified = self.known(HEADER + token)
         if verified is not None:
             return verified
         since = elapsed() - self._lag
@@ -146,7 +148,7 @@ class Verifier:
         believed_until = min(self._feed.started_at + self._lag, cached.stale_at)
         if now >= believed_until or self._now() >= cached.expires_at:
             return None
-        if now >= cached.refresh_at:
+        if now >= cached.stale_at - (1 - REFRESH_AHEAD) * self._max_age:
             self._refreshes.add(cached)
         if now >= self._news_due_at:
             self._read_feed()
@@ -155,7 +157,7 @@ class Verifier:
     async def _find_out(self, token: bytes, since: float) -> CachedToken:
         """What is known of the token, from no earlier than `since`."""
         for _ in range(TRIES):
-            cached = self._get(token)
+            cached = self._get(HEADER + token)
             if cached is None or elapsed() >= cached.stale_at:
                 cached = await self._load(token, cached, since)
                 if cached is not None:
@@ -188,30 +190,38 @@ class Verifier:
         if forgotten >= started:
             return None
         if found is None or found[0].user_id != user_id:
-            self._cache.drop(token)
+            self._cache.drop(HEADER + token)
             raise InvalidToken
         return self._remember(token, found, started, expires_at)
 
     def _remember(
         self, token: bytes, found: Found, started: float, expires_at: float
     ) -> CachedToken:
-        present = self._get(token)
+        key = HEADER + token
+        present = self._get(key)
         if present is not None and present.loaded_at >= started:
             return present  # somebody else waited for the same query
         row, user = found
+        expires_at = min(expires_at, row.expires_at / 1000)
         cached = CachedToken(
-            token,
+            key,
             VerifiedToken(user, row),
             loaded_at=started,
-            refresh_at=started + REFRESH_AHEAD * self._max_age,
+            look_at=self._look_at(started, expires_at),
             stale_at=started + self._max_age,
-            expires_at=min(expires_at, row.expires_at / 1000),
+            expires_at=expires_at,
         )
         if self._lag:
             self._cache.put(cached)
         if self._now() * 1000 - (row.last_used_at or row.created_at) > LAST_USED_MILLISECONDS:
             self._uses.add(row.digest)
         return cached
+
+    def _look_at(self, started: float, expires_at: float) -> float:
+        """Until when the feed alone decides: the token is not to be read again, nor expires."""
+        if not self._machine_clock:
+            return -math.inf  # a clock that may be set at any moment is asked at each request
+        return started + min(REFRESH_AHEAD * self._max_age, expires_at - self._now())
 
     def _read_feed(self) -> "asyncio.Task[None]":
         """The read that is under way, or a new one."""
@@ -245,7 +255,8 @@ class Verifier:
         """Reads tokens in use again, so that no request has to wait for it."""
         since = elapsed()
         await asyncio.gather(
-            *(self._load(cached.key, cached, since) for cached in due), return_exceptions=True
+            *(self._load(cached.key.removeprefix(HEADER), cached, since) for cached in due),
+            return_exceptions=True,
         )
 
     async def _note_uses(self, digests: list[str]) -> None:
