@@ -158,6 +158,7 @@ class TokenAuth:
     async def startup(self) -> None:
         """Connects, and begins to send mail. A database that is down now is waited for later."""
         self._housekeeper.start()
+        self.verifier.start()
 
     async def shutdown(self) -> None:
         """Finishes what is under way, then disconnects."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
-from sqlalchemy import Integer, String, Table, Uuid, select
+from sqlalchemy import JSON, Integer, String, Table, Uuid, select
 
 from asgi_token_auth.exceptions import SettingsError
 from asgi_token_auth.storage.database import Session, UniqueViolation
@@ -235,6 +235,8 @@ def _parse_uuid(given: str, *, as_uuid: bool) -> uuid.UUID | str | None:
 
 def _fits(column_type: Any, value: Any) -> bool:
     """Whether a JSON value can be stored as it is: no dialect may see one that it refuses."""
+    if isinstance(column_type, JSON):
+        return isinstance(value, dict | list)
     expected = column_type.python_type
     if expected is str:
         return _is_storable_text(value) and len(value) <= (column_type.length or 65_535 // 4)
@@ -242,9 +244,7 @@ def _fits(column_type: Any, value: Any) -> bool:
         return type(value) is int and -(2**31) <= value < 2**31
     if expected is float:
         return type(value) in (int, float)
-    if expected is bool:
-        return type(value) is bool
-    return expected in (dict, list) and isinstance(value, dict | list)
+    return expected is bool and type(value) is bool
 
 
 def _is_storable_text(value: object) -> bool:

@@ -57,7 +57,7 @@ class RevocationFeed:
         started = elapsed()
         cursor = self._cursor(started)
         if cursor is None:
-            await self._restart()
+            await self._look_ahead(started)
             return
         news = await self._database.read(
             lambda session: self._revocations.since(session, cursor, MOST_NEWS)
@@ -68,6 +68,11 @@ class RevocationFeed:
         else:
             await self._restart()
         self.started_at = started
+
+    async def _look_ahead(self, now: float) -> None:
+        """Finds out where to read from once that is long enough ago."""
+        if not self._seen or now - self._seen[-1][0] > OVERLAP_SECONDS / 10:
+            self._see(await self._database.read(self._revocations.last_id))
 
     def _tell(self, news: list[Revocation]) -> None:
         fresh = {revocation.user_id for revocation in news if revocation.id not in self._told}

@@ -23,7 +23,7 @@ from asgi_token_auth.storage.tokens import Tokens
 from asgi_token_auth.storage.users import Users
 from asgi_token_auth.tokens import TokenSigner, digest
 from asgi_token_auth.verification.cache import CachedToken, TokenCache
-from asgi_token_auth.verification.feed import RevocationFeed
+from asgi_token_auth.verification.feed import OVERLAP_SECONDS, RevocationFeed
 from asgi_token_auth.verification.later import Later
 from asgi_token_auth.verification.live import LiveTokens
 from asgi_token_auth.verification.loader import Found, TokenLoader
@@ -72,6 +72,7 @@ class Verifier:
         self._get = self._cache.get
         self._feed = RevocationFeed(database, revocations, self.forget, self._forget_all)
         self._reading: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._news_due_at = -math.inf
         self._loader = TokenLoader(self._read)
         self._loading = 0
@@ -133,15 +134,30 @@ class Verifier:
                 self._forget_all()
         self.live.suspect(user_id)
 
+    def start(self) -> None:
+        """Begins to follow the feed, so that it vouches for tokens once there are some."""
+        if self._lag:
+            self._starting = asyncio.get_running_loop().create_task(self._follow())
+
     async def stop(self) -> None:
         """Ends what runs beside the requests."""
         await self.live.stop()
         await self._refreshes.stop()
         await self._uses.stop()
-        reading = self._reading
-        if reading is not None and reading.get_loop() is asyncio.get_running_loop():
-            reading.cancel()
-            await asyncio.wait({reading})
+        loop = asyncio.get_running_loop()
+        tasks = {
+            task for task in (self._reading, self._starting) if task and task.get_loop() is loop
+        }
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _follow(self) -> None:
+        with contextlib.suppress(DatabaseUnavailable):
+            await asyncio.shield(self._read_feed())
+            await asyncio.sleep(OVERLAP_SECONDS)
+            await asyncio.shield(self._read_feed())
 
     def _still_known(self, cached: CachedToken, now: float) -> VerifiedToken | None:
         """The same, where the feed or the token is to be read again soon, or too old by now."""
@@ -158,14 +174,17 @@ class Verifier:
         """What is known of the token, from no earlier than `since`."""
         for _ in range(TRIES):
             cached = self._get(HEADER + token)
-            if cached is None or elapsed() >= cached.stale_at:
-                cached = await self._load(token, cached, since)
-                if cached is not None:
+            if cached is not None and elapsed() < cached.stale_at:
+                if max(cached.loaded_at, self._feed.started_at) >= since:
                     return cached
-            elif max(cached.loaded_at, self._feed.started_at) >= since:
+                reading = self._read_feed()
+                if self._feed.started_at > -math.inf:
+                    await asyncio.shield(reading)
+                    continue  # it may have been forgotten
+                # The feed vouches for nothing yet: each token is read again meanwhile.
+            cached = await self._load(token, cached, since)
+            if cached is not None:
                 return cached
-            else:
-                await asyncio.shield(self._read_feed())
         raise DatabaseUnavailable
 
     async def _load(
