@@ -108,38 +108,46 @@ def draw(figures: Figures) -> "Figure":
     """Points on a logarithmic axis: the stacks are three orders of magnitude apart."""
     from matplotlib.figure import Figure
 
-    tallest = max(len(of_kind["stacks"]) for of_kind in figures.values())
-    figure = Figure(figsize=(8.5, len(figures) * (0.32 * tallest + 1.1)), layout="constrained")
-    rows = figure.subplots(len(figures), squeeze=False, sharex=True)[:, 0]
-    for axes, (kind, of_kind) in zip(rows, figures.items(), strict=True):
-        _draw_stacks(axes, of_kind)
+    from benchmarks.plots import REVOCABLE, kind_marks, mark
+
+    kinds = [kind for kind in TITLES if kind in figures]
+    stacks = [entry for kind in kinds for entry in figures[kind]["stacks"].values()]
+    height = 0.3 * len(stacks) + 0.6 * len(kinds) + 0.9
+    figure = Figure(figsize=(8.5, height), layout="constrained")
+    rows = figure.subplots(len(kinds), squeeze=False, sharex=True)[:, 0]
+    for axes, kind in zip(rows, kinds, strict=True):
+        _draw_stacks(axes, figures[kind])
         axes.set_title(TITLES[kind])
     rows[-1].set_xlabel("microseconds added to a request (logarithmic; less is better)")
-    rows[-1].tick_params(labelbottom=True)
+    modes = [
+        mark(REVOCABLE, f"{figures[kinds[0]]['tokens']:,} tokens in rotation"),
+        mark(REVOCABLE, "one token", fill="white"),
+    ]
+    colours = kind_marks(entry["kind"] for entry in stacks)
+    figure.legend(handles=[*colours, *modes], loc="outside upper left", ncols=3)
     return figure
 
 
 def _draw_stacks(axes: Any, figures: Figures) -> None:
-    from benchmarks.plots import COLOURS
+    from benchmarks.plots import COLOURS, name_rows, plain_log_axis
 
     ordered = sorted(figures["stacks"].items(), key=lambda item: -item[1][ROTATION]["median"])
+    plain_log_axis(axes)
     for row, (_, entry) in enumerate(ordered):
         colour = COLOURS[entry["kind"]]
-        for mode, fill in ((ONE, "white"), (ROTATION, colour)):
+        for mode, fill in ((ROTATION, colour), (ONE, "none")):
             spread = entry[mode]
             axes.plot([spread["lower"], spread["upper"]], [row, row], color=colour, lw=1.5)
             axes.plot(spread["median"], row, "o", ms=7, mec=colour, mfc=fill)
-        median = entry[ROTATION]["median"]
-        text = f"{median:,.1f}" if median < 10 else f"{median:,.0f}"
-        axes.annotate(
-            text, (median, row), (9, 0), textcoords="offset points", va="center", color=colour
+        median, rightmost = (
+            entry[ROTATION]["median"],
+            max(entry[m]["upper"] for m in (ONE, ROTATION)),
         )
-    axes.set_xscale("log")
-    axes.set_yticks(range(len(ordered)), [label for label, _ in ordered])
-    for text, (_, entry) in zip(axes.get_yticklabels(), ordered, strict=True):
-        text.set_color(COLOURS[entry["kind"]])
-        text.set_fontweight("bold" if entry["kind"] == "ours" else "normal")
-    axes.grid(axis="x")
+        text = f"{median:,.1f}" if median < 10 else f"{median:,.0f}"
+        place = {"xytext": (8, 0), "textcoords": "offset points", "va": "center"}
+        axes.annotate(text, (rightmost, row), color=colour, **place)
+    axes.margins(x=0.12)
+    name_rows(axes, [label for label, _ in ordered], [entry["kind"] for _, entry in ordered])
 
 
 def main() -> None:

@@ -8,8 +8,11 @@ The same figures give the same files, byte for byte.
 import argparse
 import importlib
 import json
+from collections.abc import Iterable, Sequence
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from benchmarks.report import results_path
 
@@ -28,9 +31,45 @@ STYLE = {
 
 OURS = "#c2410c"
 REVOCABLE = "#334155"
-IRREVOCABLE = "#94a3b8"
+IRREVOCABLE = "#8593a8"
 FLOOR = "#15803d"
 COLOURS = {"ours": OURS, "revocable": REVOCABLE, "irrevocable": IRREVOCABLE, "floor": FLOOR}
+
+
+KINDS = {
+    "ours": "asgi_token_auth",
+    "revocable": "tokens can be revoked",
+    "irrevocable": "tokens can't be revoked",
+    "floor": "no library: a dictionary",
+}
+
+
+def kind_marks(kinds: Iterable[str]) -> list[Line2D]:
+    """For a legend: what the colours mean."""
+    present = set(kinds)
+    return [mark(COLOURS[kind], text) for kind, text in KINDS.items() if kind in present]
+
+
+def mark(colour: str, text: str, *, fill: str | None = None) -> Line2D:
+    """A point for a legend."""
+    return Line2D([], [], ls="", marker="o", mec=colour, mfc=fill or colour, label=text)
+
+
+def name_rows(axes: Axes, labels: Sequence[str], kinds: Sequence[str]) -> None:
+    """Names at the rows of a chart, in the colours of their kinds; ours in bold."""
+    axes.set_yticks(range(len(labels)), labels)
+    for text, kind in zip(axes.get_yticklabels(), kinds, strict=True):
+        text.set_color(COLOURS[kind])
+        text.set_fontweight("bold" if kind == "ours" else "normal")
+    axes.tick_params("y", length=0)
+
+
+def plain_log_axis(axes: Axes) -> None:
+    """A logarithmic axis that says 1,000 where it would say 10^3."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.grid(axis="x")
 
 
 def draw_all(*, quick: bool) -> None:
