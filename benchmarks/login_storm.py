@@ -171,7 +171,9 @@ def draw(figures: Figures) -> "Figure":
     for axes, (kind, stacks) in zip(all_axes, databases.items(), strict=True):
         _draw_stacks(axes, stacks)
         axes.set_title(TITLES[kind])
-    all_axes[-1].set_xlabel("latency of a protected GET, ms: p50, p99, max (logarithmic)")
+    all_axes[-1].set_xlabel(
+        "latency of a protected GET in ms: p50 (circle), p99 (diamond), max (bar); logarithmic"
+    )
     marks = [
         mark(REVOCABLE, "in quiet", fill="white"),
         mark(REVOCABLE, f"while {CLIENTS} clients log in"),
