@@ -38,8 +38,10 @@ async def new_database(kind: str, postgresql: str) -> AsyncIterator[str]:
     connection = await asyncpg.connect(postgresql)
     try:
         await connection.execute(f"CREATE DATABASE {name}")
-        yield urlsplit(postgresql)._replace(path=f"/{name}").geturl()
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        try:
+            yield urlsplit(postgresql)._replace(path=f"/{name}").geturl()
+        finally:
+            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await connection.close()
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+SETTLE_SECONDS = 0.01
 ONE, ROTATION = "one token", "in rotation"
 
 
@@ -62,6 +63,7 @@ async def _measure_all(url: str, quick: bool) -> Figures:
             size = await _batch_size(stack, seconds)
             pairs[label, ONE] = _pair(stack, itertools.repeat(stack.tokens[0]), size)
             pairs[label, ROTATION] = _pair(stack, itertools.cycle(stack.tokens), size)
+        await interleave(pairs, 1)  # a process that just started may remember nothing yet
         gc.collect()
         gc.freeze()  # what was set up is not looked at again
         outcomes = await interleave(pairs, rounds)
@@ -83,6 +85,7 @@ def _pair(stack: Stack, tokens: Iterator[str], size: int) -> Pair[float]:
     async def trial(app: Any) -> float:
         batch = [*itertools.islice(tokens, size)]
         await drive(app, batch)
+        await asyncio.sleep(SETTLE_SECONDS)  # for what that set going beside the requests
         return await drive(app, batch)
 
     return Pair(functools.partial(trial, stack.guarded), functools.partial(trial, stack.bare))

@@ -26,13 +26,13 @@ class Source(NamedTuple):
     Args:
         module: of `peers`.
         label: the stack's.
-        count: how many tokens, or users that log in, `function` is asked for.
+        size: how many tokens, or users that log in, `function` is asked for.
         function: of the module.
     """
 
     module: str
     label: str
-    count: int
+    size: int
     function: str = "open_stacks"
 
 
@@ -103,8 +103,8 @@ def _serve(pipe: Connection, source: Source, which: str, url: str) -> None:
 
 async def _serve_stack(pipe: Connection, source: Source, which: str, url: str) -> None:
     open_stacks = getattr(load(source.module), source.function)
-    count = source.count if which == "guarded" else 1
-    async with open_stacks(url, count) as stacks:
+    size = source.size if which == "guarded" else 1
+    async with open_stacks(url, size) as stacks:
         stack = stacks[source.label]
         app = stack.guarded if which == "guarded" else stack.bare
         # The stack is open: there is nothing left for a lifespan to do.

@@ -179,7 +179,7 @@ def _draw_shares(axes: Any, entries: list[dict[str, Any]], noise: dict[str, floa
         axes.annotate(f"{percent['median']:.0f}%", end, **place)
     axes.set_xlim(0, 125)
     axes.set_title("requests per second")
-    axes.set_xlabel("% of the bare application's (grey: noise)")
+    axes.set_xlabel("% of the bare app's (grey: noise)")
 
 
 def _draw_cpu(axes: Any, entries: list[dict[str, Any]]) -> None:
@@ -194,7 +194,7 @@ def _draw_cpu(axes: Any, entries: list[dict[str, Any]]) -> None:
     axes.margins(x=0.3)
     axes.tick_params("y", length=0)
     axes.set_title("processor time of the server")
-    axes.set_xlabel("\u00b5s a request: bare (grey) + authentication")
+    axes.set_xlabel("\u00b5s a request: bare (grey) + added")
 
 
 def main() -> None:

@@ -28,7 +28,6 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
-from asgi_token_auth.passwords import ARGON2_MINIMUM
 from asgi_token_auth.testing import SECRET_KEY
 from benchmarks.databases import with_driver
 from benchmarks.peers.fastapi_pyjwt import bare_app
@@ -113,7 +112,8 @@ async def open_stacks(database: str, tokens: int) -> AsyncIterator[dict[str, Sta
 
 @contextlib.asynccontextmanager
 async def open_for_log_in(database: str, users: int) -> AsyncIterator[dict[str, Stack]]:
-    """The database strategy, hashing as it comes, and log-ins for that many users."""
+    """The database strategy, hashing as it comes; log-ins for that many users, and the token of
+    another."""
     async with _open_for_log_in(database, users, PasswordHelper()) as stack:
         yield {DATABASE: stack}
 
@@ -121,7 +121,9 @@ async def open_for_log_in(database: str, users: int) -> AsyncIterator[dict[str, 
 @contextlib.asynccontextmanager
 async def open_for_log_in_same_hash(database: str, users: int) -> AsyncIterator[dict[str, Stack]]:
     """The same, hashing with our default parameters, which cost less than its own."""
-    helper = PasswordHelper(PasswordHash((Argon2Hasher(**ARGON2_MINIMUM),)))
+    helper = PasswordHelper(
+        PasswordHash((Argon2Hasher(memory_cost=19_456, time_cost=2, parallelism=1),))
+    )
     async with _open_for_log_in(database, users, helper) as stack:
         yield {SAME_HASH: stack}
 
@@ -131,11 +133,13 @@ async def _open_for_log_in(
     database: str, users: int, helper: PasswordHelper
 ) -> AsyncIterator[Stack]:
     async with _service(database, helper) as service:
-        added = await _add_users(service, [helper.hash(PASSWORD)] * users)
+        added = await _add_users(service, [helper.hash(PASSWORD)] * (users + 1))
         token = (await _add_tokens(service, added[:1]))[0]
-        forms = [urlencode({"username": user.email, "password": PASSWORD}) for user in added]
+        fields = [{"username": user.email, "password": PASSWORD} for user in added[1:]]
         content_type = "application/x-www-form-urlencoded"
-        log_ins = [LogIn("/log-in/login", content_type, form.encode()) for form in forms]
+        log_ins = [
+            LogIn("/log-in/login", content_type, urlencode(each).encode()) for each in fields
+        ]
         yield Stack("revocable", bare_app(), service.app(DATABASE), [token], log_ins)
 
 

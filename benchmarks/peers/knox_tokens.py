@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from asgi_token_auth.testing import SECRET_KEY
 from benchmarks.stacks import CONTENT, PATH, Stack, owner, owners
 
-LABEL = "django-rest-knox"
+LABEL = "django-rest-knox, WSGI"
 BARE_PATH = "/bare"
 
 

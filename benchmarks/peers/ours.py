@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from asgi_token_auth import TokenAuth
-from asgi_token_auth.exceptions import SettingsError
 from asgi_token_auth.passwords import cheapest_context
 from asgi_token_auth.testing import SECRET_KEY
 from benchmarks.stacks import PATH, LogIn, Stack, owner, owners, plain_app, starlette_app
@@ -31,37 +30,32 @@ def new_auth(database: str, **settings: Any) -> TokenAuth:
 async def open_stacks(database: str, tokens: int) -> AsyncIterator[dict[str, Stack]]:
     """The stacks by their labels, all on the same rows."""
     cheap = {"password_context": cheapest_context()}
-    async with contextlib.AsyncExitStack() as exits:
-        auth = new_auth(database, **cheap)
-        await auth.create_tables()
-        await exits.enter_async_context(auth)
+    auth = new_auth(database, **cheap)
+    strict = new_auth(database, revocation_lag=timedelta(0), **cheap)
+    await auth.create_tables()
+    async with auth, strict:
         issued = await issue(auth, tokens)
         app = starlette_app()
-        opened = {
+        yield {
             LABEL: Stack("ours", app, _wrapped(auth, app), issued),
             PLAIN: Stack("ours", plain_app, _wrapped(auth, plain_app), issued),
+            NO_LAG: Stack("ours", app, _wrapped(strict, app), issued),
         }
-        try:
-            strict = new_auth(database, revocation_lag=timedelta(0), **cheap)
-        except SettingsError as error:
-            print(f"{NO_LAG} is left out: {error}")
-        else:
-            await exits.enter_async_context(strict)
-            opened[NO_LAG] = Stack("ours", app, _wrapped(strict, app), issued)
-        yield opened
 
 
 @contextlib.asynccontextmanager
 async def open_for_log_in(database: str, users: int) -> AsyncIterator[dict[str, Stack]]:
-    """The stack with passwords hashed at real cost, and log-ins for that many users."""
+    """The stack with passwords hashed at real cost; log-ins for that many users, and the token of
+    another."""
     auth = new_auth(database)
     await auth.create_tables()
     async with auth:
-        names = [f"user{number}" for number in range(users)]
+        names = ["reader", *(f"user{number}" for number in range(users))]
         for name in names:
             await auth.accounts.sign_up(username=name, password=PASSWORD)
         token = (await auth.accounts.log_in(username=names[0], password=PASSWORD)).token
-        bodies = [json.dumps({"username": name, "password": PASSWORD}).encode() for name in names]
+        fields = [{"username": name, "password": PASSWORD} for name in names[1:]]
+        bodies = [json.dumps(each).encode() for each in fields]
         log_ins = [LogIn("/api/sessions", "application/json", body) for body in bodies]
         app = starlette_app()
         yield {"asgi_token_auth": Stack("ours", app, _wrapped(auth, app), [token], log_ins)}

@@ -1,13 +1,16 @@
-"""piccolo_api's token_auth: a row for each token, then the user's."""
+"""piccolo_api's token_auth: the token's row, then the user's.
+
+Its table comes without an index on the token: the more tokens, the slower.
+"""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlsplit
 
 from piccolo.apps.user.tables import BaseUser
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.engine.sqlite import SQLiteEngine
-from piccolo.table import create_db_tables
+from piccolo.table import Table, create_db_tables
 from piccolo_api.token_auth.middleware import TokenAuthBackend
 from piccolo_api.token_auth.tables import TokenAuth
 from starlette.middleware import Middleware
@@ -56,6 +59,6 @@ async def _connected(database: str) -> AsyncIterator[None]:
     await engine.close_connection_pool()
 
 
-async def _insert(table: type[BaseUser] | type[TokenAuth], rows: list[object]) -> None:
+async def _insert(table: type[Table], rows: Sequence[Table]) -> None:
     for start in range(0, len(rows), ROWS_AT_ONCE):
         await table.insert(*rows[start : start + ROWS_AT_ONCE])
