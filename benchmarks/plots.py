@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from benchmarks.report import results_path
 
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "asgi_token_auth",
     "font.size": 10,
     "axes.spines.top": False,

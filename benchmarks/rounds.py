@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 Trial = Callable[[], Awaitable[T]]
 
@@ -28,9 +29,9 @@ class Outcome(NamedTuple, Generic[T]):
     bare: T
 
 
-async def interleave(pairs: Mapping[str, Pair[T]], rounds: int) -> dict[str, list[Outcome[T]]]:
+async def interleave(pairs: Mapping[K, Pair[T]], rounds: int) -> dict[K, list[Outcome[T]]]:
     """Each pair's outcomes, one a round."""
-    outcomes: dict[str, list[Outcome[T]]] = {name: [] for name in pairs}
+    outcomes: dict[K, list[Outcome[T]]] = {name: [] for name in pairs}
     for _ in range(rounds):
         for name in random.sample(list(pairs), len(pairs)):
             outcomes[name].append(await _run(pairs[name]))
