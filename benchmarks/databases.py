@@ -1,0 +1,53 @@
+"""Databases to measure on, made for one run and gone after it."""
+
+import contextlib
+import secrets
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import asyncpg
+
+CONNECT_SECONDS = 3.0
+
+
+async def reachable(postgresql: str) -> list[str]:
+    """The kinds of database there are: SQLite, and PostgreSQL if it answers at that URL."""
+    try:
+        connection = await asyncpg.connect(postgresql, timeout=CONNECT_SECONDS)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        print(f"PostgreSQL is left out, it does not answer ({type(error).__name__}): --postgresql")
+        return ["sqlite"]
+    await connection.close()
+    return ["sqlite", "postgresql"]
+
+
+@contextlib.asynccontextmanager
+async def new_database(kind: str, postgresql: str) -> AsyncIterator[str]:
+    """The URL of an empty database: an SQLite file, or one on the server at `postgresql`."""
+    if kind == "sqlite":
+        with tempfile.TemporaryDirectory() as directory:
+            path = f"{directory}/bench.db"
+            # Kept in the file: the peers that leave SQLite's journal alone write as fast as ours.
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            yield f"sqlite:///{path}"
+        return
+    name = f"bench_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(postgresql)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield urlsplit(postgresql)._replace(path=f"/{name}").geturl()
+        finally:
+            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+def with_driver(url: str) -> str:
+    """The URL as SQLAlchemy's asyncio extension wants it."""
+    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+    scheme, separator, rest = url.partition("://")
+    return driver[scheme] + separator + rest

@@ -1,0 +1,53 @@
+"""Starlette's AuthenticationMiddleware with PyJWT: signature and expiry, no look-up."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import jwt
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationError,
+    SimpleUser,
+)
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection
+
+from asgi_token_auth.testing import SECRET_KEY
+from benchmarks.stacks import Stack, owner, starlette_app
+
+LABEL = "Starlette + PyJWT"
+LIFETIME_SECONDS = 86_400
+
+
+class Backend(AuthenticationBackend):
+    """Takes whoever holds a token that we signed."""
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser]:
+        scheme, _, token = conn.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise AuthenticationError("no token")
+        try:
+            claims = jwt.decode(
+                token, SECRET_KEY, algorithms=["HS256"], options={"require": ["exp", "sub"]}
+            )
+        except jwt.InvalidTokenError as error:
+            raise AuthenticationError("invalid token") from error
+        return AuthCredentials(["authenticated"]), SimpleUser(claims["sub"])
+
+
+def sign(number: int) -> str:
+    """The token of that number; no two are alike."""
+    expires = int(time.time()) + LIFETIME_SECONDS
+    claims = {"sub": str(owner(number)), "exp": expires, "jti": f"{number:032}"}
+    return jwt.encode(claims, SECRET_KEY, algorithm="HS256")
+
+
+@contextlib.asynccontextmanager
+async def open_stacks(database: str, tokens: int) -> AsyncIterator[dict[str, Stack]]:
+    """The stack by its label; the database stays empty."""
+    guarded = starlette_app(Middleware(AuthenticationMiddleware, backend=Backend()))
+    issued = [sign(number) for number in range(tokens)]
+    yield {LABEL: Stack("irrevocable", starlette_app(), guarded, issued)}
