@@ -75,6 +75,7 @@ class LiveSocket:
         self._by_subprotocol = by_subprotocol
         self._live: LiveToken | None = None
         self._waiting: asyncio.Timeout | None = None
+        self._connected = False
         self._code: int | None = None
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -84,6 +85,8 @@ class LiveSocket:
         self._live = live
         try:
             await app(scope, self.receive, self.send)
+        except Disconnected:
+            pass  # it had nothing more to do
         finally:
             self._closed = True
             if self._closing is not None:
@@ -101,6 +104,9 @@ class LiveSocket:
 
     async def receive(self) -> Message:
         """The next message, or the client's going away."""
+        if not self._connected:
+            self._connected = True
+            return await self._receive()  # websocket.connect, whatever comes after it
         if self._code is None:
             try:
                 # No time is set: `end` does, and so wakes an application that waits here.
@@ -122,9 +128,9 @@ class LiveSocket:
             Disconnected: the socket was ended.
         """
         if not await self._may_pass(message, "websocket.send"):
-            if message["type"] == "websocket.close":
-                return
-            raise Disconnected
+            if message["type"] == "websocket.send":
+                raise Disconnected
+            return  # an application that accepts or closes by now has done all it can
         if message["type"] == "websocket.close":
             self._closed = True
         elif message["type"] == "websocket.accept" and self._by_subprotocol:

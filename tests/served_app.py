@@ -24,6 +24,12 @@ async def live(websocket: WebSocket) -> None:
     await websocket.close()
 
 
+async def stay(websocket: WebSocket) -> None:
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(text)
+
+
 auth = TokenAuth(
     database=os.environ["DATABASE_URL"],
     secret_key=SECRET_KEY,
@@ -32,4 +38,5 @@ auth = TokenAuth(
     password_context=cheapest_context(),
 )
 routes = [Route("/api/messages", messages), WebSocketRoute("/api/messages/live", live)]
+routes += [WebSocketRoute("/api/messages/stay", stay)]
 app = auth.wrap(Starlette(routes=routes), mount="/api", protect=["/api/messages"])

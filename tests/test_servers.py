@@ -8,14 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import running_service
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 TESTS = Path(__file__).parent
 REVOCATION_LAG = 1.0
@@ -94,10 +94,28 @@ def _flow(name: str, database_url: str) -> None:
         with pytest.raises(InvalidStatus) as refused:
             asyncio.run(_listen(live, {}))
         assert refused.value.response.status_code == 401
-        assert httpx.delete(f"{url}/api/sessions", headers=bearer).json() == "ok"
+        stay = f"ws://{address}{root}/api/messages/stay"
+        code = asyncio.run(
+            _stay(stay, token, lambda: httpx.delete(f"{url}/api/sessions", headers=bearer))
+        )
+        assert code == 3000
         time.sleep(REVOCATION_LAG)
         for _ in range(20):  # each on a connection of its own, so on each worker
             assert httpx.get(f"{url}/api/messages", headers=bearer).status_code == 401
+
+
+async def _stay(url: str, token: str, log_out: Callable[[], httpx.Response]) -> int | None:
+    """The code that a socket is closed with once its token, offered as browsers do, is revoked."""
+    async with connect(url, subprotocols=["bearer", token]) as websocket:  # type: ignore[list-item]
+        assert websocket.subprotocol == "bearer"
+        await websocket.send("hello")
+        assert await asyncio.wait_for(websocket.recv(), 10) == "hello"
+        assert (await asyncio.to_thread(log_out)).json() == "ok"
+        answered = time.monotonic()
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(websocket.recv(), 10)
+        assert time.monotonic() - answered < REVOCATION_LAG + 0.5
+        return websocket.close_code
 
 
 async def _listen(url: str, headers: dict[str, str]) -> str:
