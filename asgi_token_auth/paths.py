@@ -84,9 +84,10 @@ class GuardedPaths:
     def need(self, scope: Any) -> Need:
         """What the request's path asks for, however a router below may see it."""
         path: str = scope["path"]
-        if path.startswith(self._always):
+        root = scope.get("root_path")
+        if not root and path.startswith(self._always):
             return "required"
-        paths = route_paths(scope) if scope.get("root_path") else (path,)
+        paths = route_paths(scope) if root else (path,)
         if paths[0].startswith(self._endpoints) and self._is_endpoint(scope, paths[0]):
             return "endpoint"
         protected = any(map(self._protect.could_cover, paths))

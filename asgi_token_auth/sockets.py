@@ -50,7 +50,8 @@ def _without_token(scope: Scope, rest: list[str]) -> Scope:
     """What an application does not see, it can't echo."""
     headers = [header for header in scope["headers"] if header[0].lower() != PROTOCOL_HEADER]
     if rest:
-        headers.append((PROTOCOL_HEADER, ", ".join(rest).encode("latin-1")))
+        value = ", ".join(rest).encode("utf-8", "surrogateescape")  # as it came, if it is no text
+        headers.append((PROTOCOL_HEADER, value))
     return {**scope, "headers": headers, "subprotocols": rest}
 
 
@@ -76,6 +77,7 @@ class LiveSocket:
         self._live: LiveToken | None = None
         self._waiting: asyncio.Timeout | None = None
         self._connected = False
+        self._held: Message | None = None
         self._code: int | None = None
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -108,17 +110,18 @@ class LiveSocket:
             self._connected = True
             return await self._receive()  # websocket.connect, whatever comes after it
         if self._code is None:
+            # No time is set: `end` does, and so wakes an application that waits here.
+            waiting = self._waiting = asyncio.timeout(None)
             try:
-                # No time is set: `end` does, and so wakes an application that waits here.
-                async with asyncio.timeout(None) as self._waiting:
-                    message = await self._receive()
-                    if await self._may_pass(message, "websocket.receive"):
+                async with waiting:
+                    if (message := await self._checked_message()) is not None:
                         return message
             except TimeoutError:
                 if self._code is None:
                     raise
             finally:
-                self._waiting = None
+                if self._waiting is waiting:  # another may wait by the time that this is cancelled
+                    self._waiting = None
         return {"type": "websocket.disconnect", "code": self._code, "reason": ""}
 
     async def send(self, message: Message) -> None:
@@ -137,6 +140,14 @@ class LiveSocket:
             # Browsers drop a connection none of whose subprotocols was accepted.
             message = {**message, "subprotocol": message.get("subprotocol") or SUBPROTOCOL}
         await self._send(message)
+
+    async def _checked_message(self) -> Message | None:
+        # Kept until the token is known to be good: whoever waits here may be cancelled.
+        if self._held is None:
+            self._held = await self._receive()
+        passes = await self._may_pass(self._held, "websocket.receive")
+        message, self._held = self._held, None
+        return message if passes else None
 
     async def _may_pass(self, message: Message, kind: str) -> bool:
         live = self._live

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -95,10 +96,8 @@ def _flow(name: str, database_url: str) -> None:
             asyncio.run(_listen(live, {}))
         assert refused.value.response.status_code == 401
         stay = f"ws://{address}{root}/api/messages/stay"
-        code = asyncio.run(
-            _stay(stay, token, lambda: httpx.delete(f"{url}/api/sessions", headers=bearer))
-        )
-        assert code == 3000
+        log_out = partial(httpx.delete, f"{url}/api/sessions", headers=bearer)
+        assert asyncio.run(_stay(stay, token, log_out)) == 3000
         time.sleep(REVOCATION_LAG)
         for _ in range(20):  # each on a connection of its own, so on each worker
             assert httpx.get(f"{url}/api/messages", headers=bearer).status_code == 401

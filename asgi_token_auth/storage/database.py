@@ -118,7 +118,7 @@ class Database:
         Raises:
             DatabaseUnavailable: the queue is full.
         """
-        self._writers.put(Unit(work, writes=True))
+        self._writers.put(Unit(work, writes=True), self.timeout)
 
     async def acquire(self) -> Connection:
         """A connection for the calling worker alone."""
@@ -156,7 +156,9 @@ class Database:
             unit.repeatable = False  # a COMMIT that fails may have been done
             await connection.execute("COMMIT")
         except BaseException as error:
-            if not await self._roll_back(connection) and not is_of_database(error):
+            unit.connection_is_sound = await self._roll_back(connection)
+            own = isinstance(error, Exception) and not is_of_database(error)
+            if own and not unit.connection_is_sound:
                 raise DatabaseUnavailable from error
             if self.dialect.is_transient(error):
                 unit.repeatable = repeatable
@@ -180,13 +182,8 @@ class Database:
     async def _submit(self, unit: Unit[T]) -> T:
         await self.connect()
         workers = self._writers if unit.writes else self._readers
-        workers.put(unit)
-        try:
-            async with asyncio.timeout(self.timeout):
-                return await asyncio.shield(unit.result)
-        except TimeoutError:
-            workers.abandon(unit)
-            raise DatabaseUnavailable from None
+        workers.put(unit, self.timeout)
+        return await asyncio.shield(unit.result)
 
     def _connected(self, task: "asyncio.Task[None]") -> None:
         self._connecting = None

@@ -39,6 +39,7 @@ class Unit(Generic[T]):
         self.result.add_done_callback(lambda result: result.cancelled() or result.exception())
         self.worker: asyncio.Task[None] | None = None
         self.repeatable = True
+        self.connection_is_sound = True
 
     def fail(self, error: BaseException) -> None:
         """Answers with what went wrong, unless its caller has gone."""
@@ -55,22 +56,32 @@ class Workers:
         self._queue: asyncio.Queue[Unit[Any]] = asyncio.Queue(QUEUE_LIMIT)
         self._unfinished: set[asyncio.Future[Any]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._abandoned: set[asyncio.Task[None]] = set()
         self._idle = 0
 
-    def put(self, unit: Unit[Any]) -> None:
+    def put(self, unit: Unit[Any], timeout: float) -> None:
+        """Queues a unit, to be given up after `timeout` seconds, whether anybody waits or not.
+
+        Raises:
+            DatabaseUnavailable: the queue is full.
+        """
         try:
             self._queue.put_nowait(unit)
         except asyncio.QueueFull:
             raise DatabaseUnavailable from None
+        deadline = asyncio.get_running_loop().call_later(timeout, self.abandon, unit)
+        unit.result.add_done_callback(lambda result: deadline.cancel())
         self._unfinished.add(unit.result)
         unit.result.add_done_callback(self._unfinished.discard)
         self._start_if_needed()
 
     def abandon(self, unit: Unit[Any]) -> None:
         """Gives up a unit past its deadline; if a worker is on it, another takes its place."""
-        unit.result.cancel()
+        unit.fail(DatabaseUnavailable())
         if unit.worker is not None:
             self._tasks.discard(unit.worker)
+            self._abandoned.add(unit.worker)
+            unit.worker.add_done_callback(self._abandoned.discard)
             unit.worker.cancel()
             self._start_if_needed()
 
@@ -80,8 +91,8 @@ class Workers:
             await asyncio.wait(self._unfinished)
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks := self._tasks | self._abandoned:
+            await asyncio.wait(tasks)
 
     def _start_if_needed(self) -> None:
         if self._queue.qsize() > self._idle and len(self._tasks) < self._limit:
@@ -100,13 +111,17 @@ class Workers:
             await self._serve(unit)
 
     async def _next(self) -> Unit[Any] | None:
+        if asyncio.current_task() not in self._tasks:
+            return None  # given up, and its driver swallowed the cancellation
         if not self._queue.empty():
             return self._queue.get_nowait()
         if not self._database.holds_connections:
             return None
         self._idle += 1
         try:
-            return await asyncio.wait_for(self._queue.get(), IDLE_SECONDS)
+            # Not wait_for: that of Python 3.11 may swallow a cancellation.
+            async with asyncio.timeout(IDLE_SECONDS):
+                return await self._queue.get()
         except TimeoutError:
             return None
         finally:
@@ -150,14 +165,14 @@ class Workers:
     def _failed(self, unit: Unit[Any], error: Exception) -> bool:
         if not is_of_database(error):
             unit.fail(error)
-            return True
-        sound = self._database.dialect.is_refusal(error)
-        if sound or not unit.repeatable:
+            return unit.connection_is_sound
+        sound = unit.connection_is_sound and self._database.dialect.is_refusal(error)
+        if sound or not unit.repeatable or self._queue.full():
             logger.error("the database refused a statement: %s", type(error).__name__)
             unit.fail(_as_unavailable(error))
         else:
             # The connection died before COMMIT, so nothing was done: once more on a fresh one.
-            unit.repeatable = False
+            unit.repeatable, unit.connection_is_sound = False, True
             self._queue.put_nowait(unit)
         return sound
 

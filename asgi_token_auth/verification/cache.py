@@ -71,6 +71,9 @@ class TokenCache:
         self._by_user.setdefault(token.verified.user.id, []).append(token)
         self._order.append(token)
         self._evict(token.loaded_at)
+        if len(self._order) > 2 * len(self._tokens) + EVICTIONS:
+            # Behind one that stays, those that were replaced or forgotten heap up.
+            self._order = deque(each for each in self._order if self.get(each.key) is each)
 
     def drop(self, key: bytes) -> None:
         """Forgets one token."""

@@ -1,9 +1,10 @@
 """The revocation feed: reading what every process revoked, and forgetting it here.
 
 Each revocation is a row with an id. Ids are given in order, but a unit of work with a lower id may
-commit after one with a higher, so a reader starts each time from the highest id it had seen
-`OVERLAP_SECONDS` ago: what commits later than that is told again (see `storage.revocations`).
-Until it has seen one so long ago, the feed vouches for nothing.
+commit after one with a higher. So a reader starts each time from the highest id that it had seen
+`OVERLAP_SECONDS` before its last read: what had a lower one was committed by then, and that read
+found it, or is told again (see `storage.revocations`). Until it has seen one so long ago, the feed
+vouches for nothing.
 """
 
 import math
@@ -55,7 +56,7 @@ class RevocationFeed:
             DatabaseUnavailable: there is no knowing.
         """
         started = elapsed()
-        cursor = self._cursor(started)
+        cursor = self._cursor(self.started_at if self.started_at > -math.inf else started)
         if cursor is None:
             await self._look_ahead(started)
             return
@@ -80,12 +81,12 @@ class RevocationFeed:
         for user_id in fresh:
             self._forget(user_id)
 
-    def _cursor(self, now: float) -> int | None:
-        """The highest id seen so long ago that what has a lower one is committed."""
+    def _cursor(self, last_read: float) -> int | None:
+        """The highest id seen so long before the last read that this read whatever has a lower."""
         seen = self._seen
-        while len(seen) > 1 and seen[1][0] <= now - OVERLAP_SECONDS:
+        while len(seen) > 1 and seen[1][0] <= last_read - OVERLAP_SECONDS:
             seen.popleft()
-        return seen[0][1] if seen and seen[0][0] <= now - OVERLAP_SECONDS else None
+        return seen[0][1] if seen and seen[0][0] <= last_read - OVERLAP_SECONDS else None
 
     def _is_complete(self, cursor: int, news: list[Revocation]) -> bool:
         """Whether nothing is missing: neither cut off, nor gone with the row we start from.

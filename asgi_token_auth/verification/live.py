@@ -140,7 +140,9 @@ class LiveTokens:
         look_at = elapsed()
         while self._by_user:
             try:
-                await asyncio.wait_for(self._wake.wait(), max(look_at - elapsed(), 0))
+                # Not wait_for: that of Python 3.11 may swallow a cancellation.
+                async with asyncio.timeout(max(look_at - elapsed(), 0)):
+                    await self._wake.wait()
             except TimeoutError:
                 look_at = await self._verifier.catch_up()
                 self.suspect_all()  # some may have expired

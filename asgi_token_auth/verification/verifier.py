@@ -26,7 +26,7 @@ from asgi_token_auth.verification.cache import CachedToken, TokenCache
 from asgi_token_auth.verification.feed import OVERLAP_SECONDS, RevocationFeed
 from asgi_token_auth.verification.later import Later
 from asgi_token_auth.verification.live import LiveTokens
-from asgi_token_auth.verification.loader import Found, TokenLoader
+from asgi_token_auth.verification.loader import Found, Load, TokenLoader
 from asgi_token_auth.verification.verified import HEADER, VerifiedToken
 
 logger = logging.getLogger("asgi_token_auth.verification")
@@ -38,7 +38,6 @@ RETRY_SECONDS = 0.05  # after a read of the feed that failed
 LIVE_SECONDS = 1.0  # between two looks at live sockets, where there is no lag to go by
 TRIES = 4
 LAST_USED_MILLISECONDS = 60_000
-MOST_FORGOTTEN = 10_000
 MOST_NOTED = 500  # in one statement
 
 
@@ -74,11 +73,7 @@ class Verifier:
         self._reading: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._news_due_at = -math.inf
-        self._loader = TokenLoader(self._read)
-        self._loading = 0
-        # Who was forgotten while tokens are being read: what was read before is not to be kept.
-        self._forgotten: dict[Any, float] = {}
-        self._all_forgotten_at = -math.inf
+        self._loader = TokenLoader(self._read, self._remember)
         gather = min(GATHER_SECONDS, self._max_age / 10)
         self._refreshes: Later[CachedToken] = Later(gather, self._refresh)
         self._uses: Later[str] = Later(GATHER_SECONDS, self._note_uses)
@@ -128,10 +123,7 @@ class Verifier:
     def forget(self, user_id: Any) -> None:
         """Forgets the user's tokens, and what is just being read of them."""
         self._cache.forget(user_id)
-        if self._loading:
-            self._forgotten[user_id] = elapsed()
-            if len(self._forgotten) > MOST_FORGOTTEN:
-                self._forget_all()
+        self._loader.forget(user_id)
         self.live.suspect(user_id)
 
     def start(self) -> None:
@@ -192,42 +184,26 @@ class Verifier:
     ) -> CachedToken | None:
         """Reads a token, and remembers it; None: it was forgotten meanwhile, so look again."""
         if cached is not None:
-            user_id, expires_at = cached.verified.user.id, cached.expires_at
-            key = cached.verified.token.digest
+            known = cached.verified
+            load = Load(cached.key, known.token.digest, known.user.id, cached.expires_at)
         else:
             claims = self._signer.check(token.decode("ascii", "replace"))
-            user_id, expires_at = self._users.parse_id(claims.user_id), claims.expires_at
-            key = digest(claims.token_id)
-        self._loading += 1
-        try:
-            started, found = await self._loader.load(key, since)
-            forgotten = max(self._all_forgotten_at, self._forgotten.get(user_id, -math.inf))
-        finally:
-            self._loading -= 1
-            if not self._loading:
-                self._forgotten.clear()
-        if forgotten >= started:
-            return None
-        if found is None or found[0].user_id != user_id:
-            self._cache.drop(HEADER + token)
-            raise InvalidToken
-        return self._remember(token, found, started, expires_at)
+            user_id = self._users.parse_id(claims.user_id)
+            load = Load(HEADER + token, digest(claims.token_id), user_id, claims.expires_at)
+        return await self._loader.load(load, since)
 
-    def _remember(
-        self, token: bytes, found: Found, started: float, expires_at: float
-    ) -> CachedToken:
-        key = HEADER + token
-        present = self._get(key)
-        if present is not None and present.loaded_at >= started:
-            return present  # somebody else waited for the same query
+    def _remember(self, load: Load, found: Found | None) -> CachedToken:
+        if found is None or found[0].user_id != load.user_id or load.started_at is None:
+            self._cache.drop(load.key)
+            raise InvalidToken
         row, user = found
-        expires_at = min(expires_at, row.expires_at / 1000)
+        expires_at = min(load.expires_at, row.expires_at / 1000)
         cached = CachedToken(
-            key,
+            load.key,
             VerifiedToken(user, row),
-            loaded_at=started,
-            look_at=self._look_at(started, expires_at),
-            stale_at=started + self._max_age,
+            loaded_at=load.started_at,
+            look_at=self._look_at(load.started_at, expires_at),
+            stale_at=load.started_at + self._max_age,
             expires_at=expires_at,
         )
         if self._lag:
@@ -260,8 +236,7 @@ class Verifier:
 
     def _forget_all(self) -> None:
         self._cache.clear()
-        self._forgotten.clear()
-        self._all_forgotten_at = elapsed()
+        self._loader.forget_all()
         self.live.suspect_all()
 
     async def _read(self, digests: Sequence[str]) -> dict[str, Found]:
