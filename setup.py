@@ -14,6 +14,23 @@ MYSQL = ["asyncmy>=0.2.10"]
 SMTP = ["aiosmtplib>=3"]
 BCRYPT = ["bcrypt>=4.0.1,<5"]  # passlib 1.7.4 fails with bcrypt 5
 DEMO = ["uvicorn>=0.30", "websockets>=13"]
+# The peers and what they need; wrk is the system's.
+BENCHMARKS = [
+    *POSTGRESQL,
+    *DEMO,
+    "matplotlib>=3.9",
+    "fastapi>=0.115",
+    "fastapi-users[sqlalchemy]>=14",
+    "PyJWT>=2.9",
+    "joserfc>=1",
+    "litestar[jwt]>=2.12",
+    "piccolo[postgres,sqlite]>=1.20",
+    "piccolo_api>=1.5",
+    "django>=5",
+    "djangorestframework>=3.15",
+    "django-rest-knox>=5",
+    "psycopg[binary]>=3.2",
+]
 DEV = [
     "mypy>=1.13",
     "ruff>=0.8",
@@ -71,6 +88,7 @@ setup(
         "smtp": SMTP,
         "bcrypt": BCRYPT,
         "demo": DEMO,
+        "benchmarks": BENCHMARKS,
         "test": TEST,
         "dev": [*TEST, *DEV],
     },
