@@ -9,9 +9,9 @@ the application's own included ("unguarded" is the application alone). Three way
 - 1 to 1,000 users newly logged in every second, each token used for the first time amid a stream
   of warm requests (see `growth_logins` for what a latency is there);
 - 1,000 to 10,000,000 rows in the tokens table: warm requests, first uses, logins (with hashing
-  that costs nothing) and logouts. The largest needs about 6 GB of free disk for SQLite's file and
-  its sort, and 8 GB for PostgreSQL's tables, log and sort, and takes some minutes to fill;
-  `--quick` stops at 100,000.
+  that costs nothing) and logouts. The largest takes some minutes to fill, and needs about 8 GB of
+  free disk where temporary files go, and as much again where PostgreSQL keeps its data; both are
+  given back. `--quick` stops at 100,000.
 """
 
 import argparse
