@@ -12,6 +12,8 @@ from asgi_token_auth import TokenAuth, TokenAuthMiddleware
 
 BATCH = 100
 WARMING_TOGETHER = 100
+# Until a process has followed the revocation feed for some seconds, it asks more often.
+SETTLE_SECONDS = 4.0
 
 
 async def messages(scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +82,14 @@ async def use_once(app: ASGIApp, tokens: Iterable[bytes]) -> None:
             await _use_together(app, together)
             together = []
     await _use_together(app, together)
+
+
+async def settle(app: ASGIApp, token: bytes) -> None:
+    """A little traffic, until the library is in its stride."""
+    deadline = time.perf_counter() + SETTLE_SECONDS
+    while time.perf_counter() < deadline:
+        await _use_together(app, [token])
+        await asyncio.sleep(0.01)
 
 
 async def _use_together(app: ASGIApp, tokens: list[bytes]) -> None:

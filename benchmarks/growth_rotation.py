@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.direct_calls import guarded, messages, time_rotation, use_once
+from benchmarks.direct_calls import guarded, messages, settle, time_rotation, use_once
 from benchmarks.population import Population, running
 
 LIVE = (1, 100, 10_000, 100_000)
@@ -20,6 +20,7 @@ async def measure_rotation(dialect: str, quick: bool) -> dict[str, Any]:
         app = guarded(auth)
         minter = population.minter(auth)
         tokens = [minter.token(number) for number in range(1, max(sizes) + 1)]
+        await settle(app, tokens[0])
         figures["unguarded"] = await time_rotation(messages, tokens, seconds)
         for size in sizes:
             await use_once(app, tokens[:size])

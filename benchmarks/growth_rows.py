@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from asgi_token_auth import TokenAuth
-from benchmarks.direct_calls import guarded, request, summary, time_rotation, use_once
+from benchmarks.direct_calls import guarded, request, settle, summary, time_rotation, use_once
 from benchmarks.own_database import size_on_disk
 from benchmarks.population import PASSWORD, Minter, Population, running
 
@@ -50,6 +50,7 @@ async def _measure_filled(auth: TokenAuth, population: Population, quick: bool) 
     minter, app = population.minter(auth), guarded(auth)
     warm = [minter.token(number) for number in numbers[:WARM_TOKENS]]
     first_uses = [minter.token(number) for number in numbers[WARM_TOKENS:]]
+    await settle(app, warm[0])
     await use_once(app, warm)
     users = random.Random(2).choices(range(1, population.users + 1), k=samples)
     return {

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 
 from asgi_token_auth.settings import Settings
 from benchmarks import report
-from benchmarks.direct_calls import guarded, request, use_once
+from benchmarks.direct_calls import guarded, request, settle, use_once
 from benchmarks.own_database import own_postgresql
 from benchmarks.population import Population, running
 from benchmarks.server_count import ServerCount
@@ -72,6 +72,7 @@ async def _measure_variant(chosen: dict[str, Any], quick: bool) -> dict[str, Any
         minter = population.minter(auth)
         tokens = [minter.token(number) for number in range(1, max(sizes) + 1)]
         figures["unit"] = count.unit
+        await settle(guarded(auth), tokens[0])
         figures["idle"] = await _measure_load(count, guarded(auth), [], seconds)
         for size in sizes:
             await use_once(guarded(auth), tokens[:size])
