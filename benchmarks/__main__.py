@@ -17,7 +17,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.questions) - set(QUESTIONS):
         parser.error(f"not a question: {', '.join(sorted(unknown))}")
-    flags = ["--postgresql", options.postgresql, "--mysql", options.mysql]
+    flags = ["--postgresql", options.postgresql]
     quick = ["--quick"] if options.quick else []
     failed = [
         question

@@ -1,15 +1,25 @@
 """Databases to measure on, made for one run and gone after it."""
 
 import contextlib
+import os
 import secrets
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+from databases import DatabaseURL
 
 CONNECT_SECONDS = 3.0
+DIALECTS = ("sqlite", "postgresql")
+VARIABLE = "BENCHMARK_POSTGRESQL_URL"  # what --postgresql sets
+
+
+def postgresql_url() -> str:
+    """The server that databases are made on."""
+    return os.environ.get(VARIABLE, "postgresql://postgres@127.0.0.1:5432/test")
 
 
 async def reachable(postgresql: str) -> list[str]:
@@ -24,8 +34,9 @@ async def reachable(postgresql: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def new_database(kind: str, postgresql: str) -> AsyncIterator[str]:
+async def new_database(kind: str, postgresql: str | None = None) -> AsyncIterator[str]:
     """The URL of an empty database: an SQLite file, or one on the server at `postgresql`."""
+    postgresql = postgresql or postgresql_url()
     if kind == "sqlite":
         with tempfile.TemporaryDirectory() as directory:
             path = f"{directory}/bench.db"
@@ -51,3 +62,19 @@ def with_driver(url: str) -> str:
     driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
     scheme, separator, rest = url.partition("://")
     return driver[scheme] + separator + rest
+
+
+async def size_on_disk(url: str) -> int:
+    """The bytes that the database takes."""
+    if url.startswith("sqlite"):
+        return _file_bytes(Path(DatabaseURL(url).database))
+    connection = await asyncpg.connect(url)
+    try:
+        return int(await connection.fetchval("SELECT pg_database_size(current_database())"))
+    finally:
+        await connection.close()
+
+
+def _file_bytes(path: Path) -> int:
+    """With the log beside it."""
+    return sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*"))

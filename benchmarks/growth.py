@@ -22,10 +22,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import report
+from benchmarks.databases import DIALECTS
 from benchmarks.growth_logins import measure_logins
 from benchmarks.growth_rotation import measure_rotation
 from benchmarks.growth_rows import measure_rows
-from benchmarks.own_database import DIALECTS
 
 STYLES = {"sqlite": "o-", "postgresql": "s--"}
 OPERATIONS = ("warm", "first_use", "login", "logout")

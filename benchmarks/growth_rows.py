@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from asgi_token_auth import TokenAuth
+from benchmarks.databases import size_on_disk
 from benchmarks.direct_calls import guarded, request, settle, summary, time_rotation, use_once
-from benchmarks.own_database import size_on_disk
 from benchmarks.population import PASSWORD, Minter, Population, running
 
 ROWS = (1_000, 100_000, 1_000_000, 10_000_000)

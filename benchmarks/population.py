@@ -20,7 +20,7 @@ from asgi_token_auth import TokenAuth
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.testing import Mailbox, settings
 from asgi_token_auth.tokens import TokenSigner, digest
-from benchmarks.own_database import own_database
+from benchmarks.databases import new_database
 
 PASSWORD = "secret"  # noqa: S105
 # Hashing is not what these benchmarks measure, and plain text costs nothing at all.
@@ -151,7 +151,7 @@ async def running(
     dialect: str, population: Population, **chosen: Any
 ) -> AsyncIterator[tuple[TokenAuth, str]]:
     """A running TokenAuth over a database of its own with that population, and its URL."""
-    async with own_database(dialect) as url:
+    async with new_database(dialect) as url:
         auth = benchmark_auth(url, **chosen)
         await population.fill(auth, url)
         async with auth:

@@ -25,8 +25,8 @@ from starlette.types import ASGIApp
 
 from asgi_token_auth.settings import Settings
 from benchmarks import report
+from benchmarks.databases import new_database
 from benchmarks.direct_calls import guarded, request, settle, use_once
-from benchmarks.own_database import own_postgresql
 from benchmarks.population import Population, running
 from benchmarks.server_count import ServerCount
 
@@ -63,7 +63,7 @@ async def _measure_variant(chosen: dict[str, Any], quick: bool) -> dict[str, Any
     population = Population(max(sizes))
     figures: dict[str, Any] = {}
     async with (
-        own_postgresql() as observer_url,
+        new_database("postgresql") as observer_url,
         running("postgresql", population, send_mail=True, **chosen) as (auth, url),
     ):
         observer = await asyncpg.connect(observer_url)

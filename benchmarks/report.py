@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.databases import VARIABLE, postgresql_url
+
 Figures = dict[str, Any]
 Options = argparse.Namespace
 
 FOLDER = Path(__file__).parent
-POSTGRESQL = "postgresql://postgres@127.0.0.1:5432/test"
-MYSQL = "mysql://root@127.0.0.1:3306/test"
 PACKAGES = (
     "asgi_token_auth",
     "aiosqlite",
@@ -59,6 +59,7 @@ def run(
         describe: the figures as a table to read.
     """
     options = _options(name)
+    os.environ[VARIABLE] = options.postgresql
     logging.disable(logging.WARNING)
     figures = measure(options)
     if inspect.isawaitable(figures):
@@ -116,8 +117,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="seconds instead of minutes: only to see it work"
     )
-    parser.add_argument("--postgresql", metavar="URL", default=POSTGRESQL)
-    parser.add_argument("--mysql", metavar="URL", default=MYSQL)
+    parser.add_argument("--postgresql", metavar="URL", default=postgresql_url())
 
 
 async def _awaited(figures: Awaitable[Figures]) -> Figures:
