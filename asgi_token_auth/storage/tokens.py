@@ -135,10 +135,10 @@ class Tokens:
             condition.append(self.table.c.digest == only)
         if but is not None:
             condition.append(self.table.c.digest != but)
-        count = await session.change(self.table.delete().where(*condition))
-        if count and AUTHENTICATION in purposes:
+        if AUTHENTICATION in purposes:
+            # Also where nothing is left to end: whoever was quicker may not have told it yet.
             session.forget(user_id)
-        return count
+        return await session.change(self.table.delete().where(*condition))
 
     async def touch(self, session: Session, digests: Sequence[str], now: int) -> None:
         """Notes that the tokens were used just now."""
