@@ -67,6 +67,7 @@ class TokenAuthMiddleware:
         self._auth = auth
         self._verifier = auth.verifier
         self._known = auth.verifier.known
+        self._endpoints = app  # a guard by itself has none
         self._need = self._paths(protect, public, optional).need
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +79,7 @@ class TokenAuthMiddleware:
             await self.app(anonymous(scope), receive, send)
             return
         if need == "endpoint":
-            await self._endpoint(scope, receive, send)
+            await self._endpoints(scope, receive, send)
             return
         try:
             header = read_authorization(scope["headers"])
@@ -96,10 +97,6 @@ class TokenAuthMiddleware:
         self, protect: Sequence[str], public: Sequence[str], optional: Sequence[str]
     ) -> GuardedPaths:
         return GuardedPaths(protect, public, optional)
-
-    async def _endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves an account endpoint; a guard by itself has none."""
-        raise NotImplementedError
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

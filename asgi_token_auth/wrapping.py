@@ -35,13 +35,14 @@ class WrappedApp(TokenAuthMiddleware):
         self._mount = mount.rstrip("/")
         if normal_form(mount) != (self._mount or "/"):
             raise SettingsError("mount must be an absolute path in normal form")
-        self._endpoints: Starlette = auth.app
+        self._sub_app: Starlette = auth.app
         super().__init__(app, auth=auth, protect=protect, public=public, optional=optional)
+        self._endpoints = self._serve_endpoint
 
     def _paths(
         self, protect: Sequence[str], public: Sequence[str], optional: Sequence[str]
     ) -> GuardedPaths:
-        routes = [route.path for route in self._endpoints.routes if isinstance(route, Route)]
+        routes = [route.path for route in self._sub_app.routes if isinstance(route, Route)]
         first_segments = {route.split("/")[1] for route in routes}
         # What begins otherwise is none of ours, and no route is tried.
         begins = [f"{self._mount}/{segment}" for segment in sorted(first_segments)]
@@ -51,10 +52,10 @@ class WrappedApp(TokenAuthMiddleware):
         if scope["type"] != "http":
             return False
         own = self._own_scope(scope, path)
-        return any(route.matches(own)[0] != Match.NONE for route in self._endpoints.routes)
+        return any(route.matches(own)[0] != Match.NONE for route in self._sub_app.routes)
 
-    async def _endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._endpoints(self._own_scope(scope, route_paths(scope)[0]), receive, send)
+    async def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._sub_app(self._own_scope(scope, route_paths(scope)[0]), receive, send)
 
     def _own_scope(self, scope: Scope, path: str) -> Scope:
         # Without a root path, servers that leave it in the path and those that don't are alike.

@@ -148,7 +148,7 @@ class Verifier:
     async def _follow(self) -> None:
         with contextlib.suppress(DatabaseUnavailable):
             await asyncio.shield(self._read_feed())
-            await asyncio.sleep(OVERLAP_SECONDS)
+            await asyncio.sleep(OVERLAP_SECONDS * 1.05)
             await asyncio.shield(self._read_feed())
 
     def _still_known(self, cached: CachedToken, now: float) -> VerifiedToken | None:
