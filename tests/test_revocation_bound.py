@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 
 import pytest
-from conftest import running_service
+from conftest import run_sql, running_service
 from databases import DatabaseURL
 from server_fleet import Answer, Server, Use, in_use, serving
 from stalling_proxy import StallingProxy
@@ -29,6 +29,19 @@ IMPATIENCE = 0.3
 RECOVERY_SECONDS = 6.0
 PASSWORD = "secret"
 NUMBERS = itertools.count()
+# Makes the COMMIT of a user's news slow: ids are given long before they can be read.
+LATE_COMMITS = (
+    "CREATE TABLE late_commits (user_id integer PRIMARY KEY, seconds double precision)",
+    """CREATE FUNCTION commit_late() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE pause double precision;
+    BEGIN
+        DELETE FROM late_commits WHERE user_id = NEW.user_id RETURNING seconds INTO pause;
+        PERFORM pg_sleep(pause);
+        RETURN NULL;
+    END $$""",
+    """CREATE CONSTRAINT TRIGGER commit_late AFTER INSERT ON revocations
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION commit_late()""",
+)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
@@ -193,3 +206,40 @@ async def test_a_revoked_token_is_refused_everywhere_within_the_bound(database_u
     assert last_statuses(trials) == {401}
     assert statuses(use for trial in trials for use in trial.uses) == {200, 401}
     assert statuses(good_uses) == {200}
+
+
+@on_postgresql
+async def test_a_quiet_process_hears_of_what_committed_out_of_order(database_url: str) -> None:
+    """It read a newer id while an older one was not committed, and then nothing for a while."""
+    async with fleet(database_url) as servers:
+        await run_sql(database_url, *LATE_COMMITS)
+        revoker, other, young, settled = servers
+        account, second = await new_accounts(servers[:2], 2)
+        async with in_use([settled], account.token):
+            await use_once(young, account)  # reads the token, and the next use the news
+            await asyncio.sleep(BEYOND)
+            await use_once(young, account)
+            await asyncio.sleep(2 * BOUND)
+        await asyncio.sleep(BEYOND)
+        await commit_late(database_url, account, 0.7)
+        revoking = asyncio.create_task(revoke(revoker, account))
+        await asyncio.sleep(0.1)
+        assert (await revoke(other, second)).status == 200
+        before = [await use_once(server, account) for server in (young, settled)]
+        assert not revoking.done()
+        revocation = await revoking
+        await until(max(answer.ended for answer in before) + 2.5 * BOUND)
+        after = [await use_once(server, account) for server in (young, settled)]
+    assert revocation.status == 200
+    assert [answer.status for answer in before] == [200, 200]
+    assert all(answer.started > revocation.ended + BOUND for answer in after)
+    assert [answer.status for answer in after] == [401, 401]
+
+
+async def commit_late(database_url: str, account: Account, seconds: float) -> None:
+    """The next news of that user shall be committed so long after it was written."""
+    await run_sql(database_url, f"INSERT INTO late_commits VALUES ({account.id}, {seconds})")
+
+
+async def use_once(server: Server, account: Account) -> Answer:
+    return await server.call("GET", "/api/messages", account.token)
