@@ -159,6 +159,10 @@ class Use:
     def accepted(self) -> list[Answer]:
         return [answer for answer in self.answers if answer.status == 200]
 
+    @property
+    def statuses(self) -> list[int]:
+        return [answer.status for answer in self.answers]
+
     async def run(self) -> None:
         """Uses the token until the use is to end."""
         with self.server.client(self._patience) as client:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import pytest
 from conftest import run_sql, running_service
 from databases import DatabaseURL
-from server_fleet import Answer, Server, Use, in_use, serving
+from server_fleet import NO_ANSWER, PATIENCE_SECONDS, Answer, Server, Use, in_use, serving
 from stalling_proxy import StallingProxy
 
 BOUND = 1.0
@@ -155,12 +156,20 @@ def assert_bound_held(trials: Iterable[Trial], scenario: str) -> None:
     assert longest > 0, "no process answered from memory"
 
 
+def between(uses: Iterable[Use], begin: float, end: float) -> set[int]:
+    """What requests came to that began and ended within that time."""
+    answers = [answer for use in uses for answer in use.answers]
+    return {answer.status for answer in answers if begin <= answer.started and answer.ended <= end}
+
+
 def statuses(uses: Iterable[Use]) -> set[int]:
-    return {answer.status for use in uses for answer in use.answers}
+    return {status for use in uses for status in use.statuses}
 
 
 def last_statuses(trials: Iterable[Trial]) -> set[int]:
-    return {use.answers[-1].status for trial in trials for use in trial.uses}
+    """What each token came to in the end, in each process."""
+    uses = [use for trial in trials for use in trial.uses]
+    return {[status for status in use.statuses if status != NO_ANSWER][-1] for use in uses}
 
 
 def most_at_once(trials: Iterable[Trial]) -> int:
@@ -209,6 +218,145 @@ async def test_a_revoked_token_is_refused_everywhere_within_the_bound(database_u
 
 
 @on_postgresql
+async def test_a_stalled_database_ends_the_belief_and_not_the_bound(database_url: str) -> None:
+    """A process that can't hear of a revocation refuses in time, and recovers by itself."""
+    async with half_behind_proxy(database_url) as (servers, proxy):
+        accounts = await new_accounts(servers[:2], 6)
+        good = accounts.pop()
+        async with all_in_use(servers, [good, *accounts]) as (good_uses, *uses):
+            proxy.stall()
+            stalled_at = time.monotonic()
+            trials = await revoke_all(servers[:2], accounts, uses)
+            await asyncio.sleep(1.5 * BOUND)
+            proxy.go_on()
+            resumed_at = time.monotonic()
+            await is_accepted(servers[2:], good)
+            recovered_at = time.monotonic()
+            await asyncio.sleep(0.5)
+    assert_bound_held(trials, "stalled database")
+    assert proxy.held > 0
+    stalled = [use for use in good_uses if use.server in servers[2:]]
+    assert 200 in between(stalled, stalled_at, resumed_at), "known tokens are honoured"
+    assert between(stalled, stalled_at + BOUND, resumed_at) <= {503, NO_ANSWER}
+    assert between(good_uses, recovered_at, recovered_at + 0.5) == {200}
+    assert last_statuses(trials) == {401}
+    assert 401 not in statuses(good_uses)
+
+
+@on_postgresql
+async def test_an_answer_held_up_on_its_way_is_as_old_as_its_question(database_url: str) -> None:
+    """The database answered before the revocation; the network delivers that after it."""
+    async with half_behind_proxy(database_url) as (servers, proxy):
+        accounts = await new_accounts(servers[:2], 5)
+        async with all_in_use(servers, accounts) as uses:
+            proxy.stall(only_answers=True)
+            await asyncio.sleep(BOUND)  # by now the news were asked for
+            trials = await revoke_all(servers[:2], accounts, uses)
+            await asyncio.sleep(0.7 * BOUND)
+            proxy.go_on()
+            await asyncio.sleep(1.3 * BOUND)
+    assert_bound_held(trials, "answers held up")
+    assert proxy.held > 0
+    assert last_statuses(trials) == {401}
+
+
+@on_postgresql
+async def test_known_tokens_outlive_the_database_by_no_more_than_the_bound(
+    database_url: str,
+) -> None:
+    """Then it is 503: not 401, for which clients throw their tokens away; and it mends itself."""
+    async with half_behind_proxy(database_url) as (servers, proxy):
+        account, good = await new_accounts(servers[:2], 2)
+        async with all_in_use(servers, [good, account]) as (good_uses, uses):
+            proxy.cut()
+            cut_at = time.monotonic()
+            await asyncio.sleep(2 * BOUND)
+            trials = await revoke_all(servers[:1], [account], [uses])
+            await asyncio.sleep(BEYOND)
+            await proxy.restore()
+            restored_at = time.monotonic()
+            await is_accepted(servers[2:], good)
+            recovered_at = time.monotonic()
+            await asyncio.sleep(0.5)
+    lost = [use for use in (*good_uses, *uses) if use.server in servers[2:]]
+    accepted = [answer.started for use in lost for answer in use.accepted]
+    longest = max(started for started in accepted if started < restored_at) - cut_at
+    print(f"\ndatabase gone: known tokens accepted for {longest:.3f} s, ", end="")
+    print(f"again {recovered_at - restored_at:.3f} s after its return")
+    assert 0 < longest <= BOUND
+    assert between(lost, cut_at, restored_at) == {200, 503}
+    assert between(lost, cut_at + BOUND, restored_at) == {503}
+    assert 401 not in statuses(good_uses)
+    assert between(good_uses, recovered_at, recovered_at + 0.5) == {200}
+    assert not trials[0].late
+    assert last_statuses(trials) == {401}
+
+
+async def test_a_process_that_stood_still_believes_nothing_it_knew(database_url: str) -> None:
+    """Time passed while it was stopped: its first answer after that is no acceptance."""
+    async with fleet(database_url) as servers:
+        accounts = await new_accounts(servers[:2], 10)
+        async with all_in_use(servers, accounts) as uses:
+            await asyncio.sleep(0.1)
+        for server in servers[2:]:
+            server.stop()
+        with servers[2].client(IMPATIENCE) as client:
+            answer = await client.call("GET", "/api/messages", accounts[0].token)
+        trials = await revoke_all(servers[:2], accounts, uses)
+        await asyncio.sleep(1.01 * BOUND)
+        for server in servers[2:]:
+            server.go_on()
+        pairs = [(server, account) for account in accounts for server in servers[2:]]
+        answers = await asyncio.gather(*(use_once(*pair) for pair in pairs))
+    assert answer.status == NO_ANSWER
+    assert all(trial.was_warm and trial.revocation.status == 200 for trial in trials)
+    assert {answer.status for answer in answers} == {401}
+
+
+@on_postgresql
+async def test_a_slow_commit_is_heard_of_though_newer_ones_were_read(database_url: str) -> None:
+    """Ids are given in order, and committed out of order: by a little, or by seconds."""
+    pauses = (0.7, 3.0, 0.7, 3.0)
+    async with fleet(database_url) as servers:
+        await run_sql(database_url, *LATE_COMMITS)
+        accounts = await new_accounts(servers, len(pauses))
+        crowd = await new_accounts(servers, 150)
+        for account, pause in zip(accounts, pauses, strict=True):
+            await commit_late(database_url, account, pause)
+        async with all_in_use(servers, accounts) as uses:
+            rest = asyncio.create_task(revoke_one_by_one(servers, crowd))
+            trials = await revoke_all(servers, accounts, uses)
+            await asyncio.sleep(BEYOND)
+            others = await rest
+    assert_bound_held(trials, "slow commits")
+    assert last_statuses(trials) == {401}
+    for pause, trial in zip(pauses, trials, strict=True):
+        slow = trial.revocation
+        assert slow.ended - slow.started > pause
+        assert sum(slow.started < fast.started and fast.ended < slow.ended for fast in others) > 10
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+async def test_a_burst_of_revocations_keeps_the_bound(database_url: str) -> None:
+    """More news than a process reads at once: it forgets everything, and goes on serving."""
+    async with fleet(database_url) as servers:
+        good, *accounts = await new_accounts(servers, 8)
+        async with all_in_use(servers, [good, *accounts]) as (good_uses, *uses):
+            burst = asyncio.create_task(revoke_in_bulk(database_url, BURST))
+            trials = await revoke_all(servers, accounts, uses)
+            await burst
+            burst_at = time.monotonic()
+            await asyncio.sleep(BEYOND)
+    assert_bound_held(trials, f"burst of {BURST}, {DatabaseURL(database_url).dialect}")
+    assert burst_at < trials[0].revocation.ended + BOUND
+    assert last_statuses(trials) == {401}
+    assert statuses(good_uses) <= {200, NO_ANSWER}
+    slowest = max(answer.ended - answer.started for use in good_uses for answer in use.answers)
+    print(f"the slowest answer took {slowest:.3f} s")
+    assert slowest < 3.0
+
+
+@on_postgresql
 async def test_a_quiet_process_hears_of_what_committed_out_of_order(database_url: str) -> None:
     """It read a newer id while an older one was not committed, and then nothing for a while."""
     async with fleet(database_url) as servers:
@@ -243,3 +391,105 @@ async def commit_late(database_url: str, account: Account, seconds: float) -> No
 
 async def use_once(server: Server, account: Account) -> Answer:
     return await server.call("GET", "/api/messages", account.token)
+
+
+@contextlib.asynccontextmanager
+async def all_in_use(
+    servers: Sequence[Server], accounts: Sequence[Account]
+) -> AsyncIterator[list[list[Use]]]:
+    """The tokens of all accounts in use in every server: some clients wait, and some hang up and
+    try again."""
+    async with contextlib.AsyncExitStack() as stack:
+        uses = [
+            [
+                await stack.enter_async_context(in_use(servers, account.token, patience=patience))
+                for patience in (PATIENCE_SECONDS, IMPATIENCE)
+            ]
+            for account in accounts
+        ]
+        yield [patient + impatient for patient, impatient in uses]
+
+
+async def revoke_all(
+    revokers: Sequence[Server], accounts: Sequence[Account], uses: Sequence[list[Use]]
+) -> list[Trial]:
+    """Logs all out at once; the trials go on until the uses end."""
+    each = list(itertools.islice(itertools.cycle(revokers), len(accounts)))
+    revocations = await asyncio.gather(*map(revoke, each, accounts))
+    return [*map(Trial, uses, each, revocations)]
+
+
+async def revoke_one_by_one(servers: Sequence[Server], accounts: Sequence[Account]) -> list[Answer]:
+    answers = []
+    for server, account in zip(itertools.cycle(servers), accounts, strict=False):
+        answers.append(await revoke(server, account))
+        await asyncio.sleep(0.02)
+    return answers
+
+
+async def revoke_in_bulk(database_url: str, count: int) -> None:
+    """Writes the news of so many users in one statement."""
+    now = int(time.time() * 1000)
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+    insert = (
+        f"INSERT INTO revocations (user_id, created_at) {numbers} SELECT i + 1000000, {now} FROM n"
+    )
+    url = DatabaseURL(database_url)
+    if url.dialect != "sqlite":
+        await run_sql(database_url, insert)
+        return
+
+    def run() -> None:
+        with (
+            contextlib.closing(sqlite3.connect(url.database, timeout=10)) as connection,
+            connection,
+        ):
+            connection.execute(insert)
+
+    await asyncio.to_thread(run)
+
+
+async def is_accepted(servers: Sequence[Server], account: Account) -> None:
+    """Returns once all of them accept the token."""
+    async with asyncio.timeout(RECOVERY_SECONDS):
+        for server in servers:
+            while (await use_once(server, account)).status != 200:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_second_logout_ends_the_token_where_it_was_asked_for(database_url: str) -> None:
+    """Two processes are asked to end one token: what the second answers holds in it at once."""
+    async with fleet(database_url) as servers:
+        accounts = await new_accounts(servers, 20)
+        async with all_in_use(servers[:2], accounts) as uses:
+            await asyncio.sleep(0.1)
+        outcomes = []
+        for account in accounts:
+            first = await revoke(servers[0], account)
+            second = await revoke(servers[1], account)
+            outcomes.append(
+                (first.status, second.status, (await use_once(servers[1], account)).status)
+            )
+    assert all(len(use.accepted) > 1 for pair in uses for use in pair)
+    assert {first for first, _, _ in outcomes} == {200}
+    assert [outcome for outcome in outcomes if outcome[1:] == (200, 200)] == []
+
+
+@on_postgresql
+async def test_a_logout_tried_again_holds_though_the_first_try_died(database_url: str) -> None:
+    """A process that is killed during a slow COMMIT tells nobody. Its client asks another."""
+    async with fleet(database_url) as servers:
+        await run_sql(database_url, *LATE_COMMITS)
+        account, *crowd = await new_accounts(servers[1:], 121)
+        await commit_late(database_url, account, 3.5)
+        async with in_use(servers[1:], account.token) as uses:
+            dying = asyncio.create_task(revoke(servers[0], account))
+            rest = asyncio.create_task(revoke_one_by_one(servers[1:], crowd))
+            await asyncio.sleep(0.5)
+            servers[0].kill()
+            revocation = await revoke(servers[1], account)
+            await until(revocation.ended + BEYOND)
+            await rest
+    assert (await dying).status == NO_ANSWER
+    assert revocation.ended - revocation.started > 2.5, "the slow COMMIT was waited for"
+    assert_bound_held([Trial(uses, servers[1], revocation)], "logout tried again")
