@@ -43,6 +43,7 @@ LATE_COMMITS = (
     """CREATE CONSTRAINT TRIGGER commit_late AFTER INSERT ON revocations
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION commit_late()""",
 )
+on_two_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
@@ -279,8 +280,8 @@ async def test_known_tokens_outlive_the_database_by_no_more_than_the_bound(
             recovered_at = time.monotonic()
             await asyncio.sleep(0.5)
     lost = [use for use in (*good_uses, *uses) if use.server in servers[2:]]
-    accepted = [answer.started for use in lost for answer in use.accepted]
-    longest = max(started for started in accepted if started < restored_at) - cut_at
+    accepted = [answer for use in lost for answer in use.accepted if answer.ended < restored_at]
+    longest = max(answer.started for answer in accepted) - cut_at
     print(f"\ndatabase gone: known tokens accepted for {longest:.3f} s, ", end="")
     print(f"again {recovered_at - restored_at:.3f} s after its return")
     assert 0 < longest <= BOUND
@@ -292,6 +293,7 @@ async def test_known_tokens_outlive_the_database_by_no_more_than_the_bound(
     assert last_statuses(trials) == {401}
 
 
+@on_two_databases
 async def test_a_process_that_stood_still_believes_nothing_it_knew(database_url: str) -> None:
     """Time passed while it was stopped: its first answer after that is no acceptance."""
     async with fleet(database_url) as servers:
@@ -320,11 +322,11 @@ async def test_a_slow_commit_is_heard_of_though_newer_ones_were_read(database_ur
     async with fleet(database_url) as servers:
         await run_sql(database_url, *LATE_COMMITS)
         accounts = await new_accounts(servers, len(pauses))
-        crowd = await new_accounts(servers, 150)
+        crowd = await new_accounts(servers, 60)
         for account, pause in zip(accounts, pauses, strict=True):
             await commit_late(database_url, account, pause)
         async with all_in_use(servers, accounts) as uses:
-            rest = asyncio.create_task(revoke_one_by_one(servers, crowd))
+            rest = asyncio.create_task(revoke_in_turn(servers, crowd))
             trials = await revoke_all(servers, accounts, uses)
             await asyncio.sleep(BEYOND)
             others = await rest
@@ -333,10 +335,10 @@ async def test_a_slow_commit_is_heard_of_though_newer_ones_were_read(database_ur
     for pause, trial in zip(pauses, trials, strict=True):
         slow = trial.revocation
         assert slow.ended - slow.started > pause
-        assert sum(slow.started < fast.started and fast.ended < slow.ended for fast in others) > 10
+        assert sum(slow.started < fast.started and fast.ended < slow.ended for fast in others) > 1
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+@on_two_databases
 async def test_a_burst_of_revocations_keeps_the_bound(database_url: str) -> None:
     """More news than a process reads at once: it forgets everything, and goes on serving."""
     async with fleet(database_url) as servers:
@@ -419,12 +421,13 @@ async def revoke_all(
     return [*map(Trial, uses, each, revocations)]
 
 
-async def revoke_one_by_one(servers: Sequence[Server], accounts: Sequence[Account]) -> list[Answer]:
-    answers = []
+async def revoke_in_turn(servers: Sequence[Server], accounts: Sequence[Account]) -> list[Answer]:
+    """Logs them out one after another, waiting for none."""
+    tasks = []
     for server, account in zip(itertools.cycle(servers), accounts, strict=False):
-        answers.append(await revoke(server, account))
-        await asyncio.sleep(0.02)
-    return answers
+        tasks.append(asyncio.create_task(revoke(server, account)))
+        await asyncio.sleep(0.04)
+    return await asyncio.gather(*tasks)
 
 
 async def revoke_in_bulk(database_url: str, count: int) -> None:
@@ -453,26 +456,26 @@ async def is_accepted(servers: Sequence[Server], account: Account) -> None:
     """Returns once all of them accept the token."""
     async with asyncio.timeout(RECOVERY_SECONDS):
         for server in servers:
-            while (await use_once(server, account)).status != 200:
-                await asyncio.sleep(0.02)
+            async with in_use([server], account.token):
+                pass
 
 
+@on_two_databases
 async def test_a_second_logout_ends_the_token_where_it_was_asked_for(database_url: str) -> None:
     """Two processes are asked to end one token: what the second answers holds in it at once."""
     async with fleet(database_url) as servers:
-        accounts = await new_accounts(servers, 20)
-        async with all_in_use(servers[:2], accounts) as uses:
+        first, second, *_ = servers
+        accounts = await new_accounts(servers, 5)
+        async with all_in_use([first, second], accounts) as uses:
             await asyncio.sleep(0.1)
         outcomes = []
         for account in accounts:
-            first = await revoke(servers[0], account)
-            second = await revoke(servers[1], account)
-            outcomes.append(
-                (first.status, second.status, (await use_once(servers[1], account)).status)
-            )
-    assert all(len(use.accepted) > 1 for pair in uses for use in pair)
-    assert {first for first, _, _ in outcomes} == {200}
-    assert [outcome for outcome in outcomes if outcome[1:] == (200, 200)] == []
+            answers = [await revoke(server, account) for server in (first, second)]
+            answers.append(await use_once(second, account))
+            outcomes.append([answer.status for answer in answers])
+    assert all(len(use.accepted) > 1 for uses_of_one in uses for use in uses_of_one)
+    for outcome in outcomes:
+        assert outcome in ([200, 200, 401], [200, 401, 401])
 
 
 @on_postgresql
@@ -480,11 +483,11 @@ async def test_a_logout_tried_again_holds_though_the_first_try_died(database_url
     """A process that is killed during a slow COMMIT tells nobody. Its client asks another."""
     async with fleet(database_url) as servers:
         await run_sql(database_url, *LATE_COMMITS)
-        account, *crowd = await new_accounts(servers[1:], 121)
+        account, *crowd = await new_accounts(servers[1:], 61)
         await commit_late(database_url, account, 3.5)
         async with in_use(servers[1:], account.token) as uses:
             dying = asyncio.create_task(revoke(servers[0], account))
-            rest = asyncio.create_task(revoke_one_by_one(servers[1:], crowd))
+            rest = asyncio.create_task(revoke_in_turn(servers[1:], crowd))
             await asyncio.sleep(0.5)
             servers[0].kill()
             revocation = await revoke(servers[1], account)
