@@ -138,7 +138,7 @@ async def until(moment: float) -> None:
 
 async def trial(servers: Sequence[Server], revoker: Server, way: Way = LOG_OUT) -> Trial:
     """A new token in use everywhere, revoked, and used on beyond the bound."""
-    account = await new_account(revoker)
+    account = await new_account(servers[0])
     async with in_use(servers, account.token) as uses:
         revocation = await revoke(revoker, account, way)
         await until(revocation.ended + BEYOND)
