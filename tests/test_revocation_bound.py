@@ -347,7 +347,7 @@ async def test_a_process_that_stood_still_believes_nothing_it_knew(shared: Share
 @on_shared_servers
 async def test_a_slow_commit_is_heard_of_though_newer_ones_were_read(shared: Shared) -> None:
     """Ids are given in order, and committed out of order: by a little, or by seconds."""
-    pauses = (0.7, 4.2, 0.7, 4.2)
+    pauses = (4.2, 4.2, 0.7, 0.7, 0.7, 0.7, 0.7)
     database_url, servers, _ = shared
     accounts = await new_accounts(servers, len(pauses))
     crowd = await new_accounts(servers, 60)
@@ -355,7 +355,7 @@ async def test_a_slow_commit_is_heard_of_though_newer_ones_were_read(shared: Sha
         await commit_late(database_url, account, pause)
     async with all_in_use(servers, accounts) as uses:
         rest = asyncio.create_task(revoke_in_turn(servers, crowd))
-        trials = await revoke_all(servers, accounts, uses)
+        trials = await revoke_all(servers, accounts, uses, apart=0.2)
         await asyncio.sleep(BEYOND)
         others = await rest
     assert_bound_held(trials, "slow commits")
@@ -444,12 +444,20 @@ async def all_in_use(
 
 
 async def revoke_all(
-    revokers: Sequence[Server], accounts: Sequence[Account], uses: Sequence[list[Use]]
+    revokers: Sequence[Server],
+    accounts: Sequence[Account],
+    uses: Sequence[list[Use]],
+    *,
+    apart: float = 0.0,
 ) -> list[Trial]:
-    """Logs all out at once; the trials go on until the uses end."""
+    """Logs all out, side by side, each so long after the one before; the trials go on until the
+    uses end."""
     each = list(itertools.islice(itertools.cycle(revokers), len(accounts)))
-    revocations = await asyncio.gather(*map(revoke, each, accounts))
-    return [*map(Trial, uses, each, revocations)]
+    tasks = []
+    for revoker, account in zip(each, accounts, strict=True):
+        tasks.append(asyncio.create_task(revoke(revoker, account)))
+        await asyncio.sleep(apart)
+    return [*map(Trial, uses, each, await asyncio.gather(*tasks))]
 
 
 async def revoke_in_turn(servers: Sequence[Server], accounts: Sequence[Account]) -> list[Answer]:
