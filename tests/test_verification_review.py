@@ -218,6 +218,23 @@ async def test_a_worker_that_was_given_up_takes_no_more_work(sqlite_url: str) ->
         assert all(worker.done() for worker in workers)
 
 
+async def test_the_shutdown_waits_for_workers_that_were_given_up(sqlite_url: str) -> None:
+    """They are rolling back: the connection must not be taken from under them."""
+    async with running(sqlite_url, **QUICK) as auth:
+
+        async def roll_back_slowly(connection: Any) -> bool:
+            await asyncio.sleep(0.3)
+            return False
+
+        auth._database._roll_back = roll_back_slowly  # type: ignore[method-assign]
+        with pytest.raises(DatabaseUnavailable):
+            await auth._database.write(hang)
+
+        await auth._database.disconnect()
+
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_connection_whose_rollback_failed_is_not_used_again(sqlite_url: str) -> None:
     """A transaction may still be open on it, and the next COMMIT would be for both."""
     async with running(sqlite_url) as auth:
