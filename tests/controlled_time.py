@@ -16,12 +16,13 @@ READERS = (
 
 
 class ControlledTime:
-    """Stands in for `asgi_token_auth.clock.elapsed`."""
+    """Stands in for `asgi_token_auth.clock.elapsed`; no two looks at it show the same."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
 
     def __call__(self) -> float:
+        self.seconds += 1e-6
         return self.seconds
 
     def forward(self, seconds: float) -> None:
