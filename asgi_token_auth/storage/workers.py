@@ -58,6 +58,7 @@ class Workers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._abandoned: set[asyncio.Task[None]] = set()
         self._idle = 0
+        self._closed = False
 
     def put(self, unit: Unit[Any], timeout: float) -> None:
         """Queues a unit, to be given up after `timeout` seconds, whether anybody waits or not.
@@ -89,13 +90,15 @@ class Workers:
         """Waits until all units are done, then lets the workers go."""
         if self._unfinished:
             await asyncio.wait(self._unfinished)
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         if tasks := self._tasks | self._abandoned:
             await asyncio.wait(tasks)
 
     def _start_if_needed(self) -> None:
-        if self._queue.qsize() > self._idle and len(self._tasks) < self._limit:
+        wanted = self._queue.qsize() > self._idle and len(self._tasks) < self._limit
+        if wanted and not self._closed:
             task = asyncio.get_running_loop().create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._ended)
