@@ -53,7 +53,7 @@ async def run_sql(url: str, *statements: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _own_database(url: str, dialect: str) -> AsyncIterator[str]:
+async def own_database(url: str, dialect: str) -> AsyncIterator[str]:
     """A database of the test's own, so that tests can't meet, nor leave anything."""
     name = f"token_auth_{uuid.uuid4().hex[:12]}"
     try:
@@ -76,7 +76,7 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
         yield f"sqlite:///{tmp_path}/test.db"
         return
     url = POSTGRESQL if request.param == "postgresql" else MYSQL
-    async with _own_database(url, request.param) as own:
+    async with own_database(url, request.param) as own:
         yield own
 
 

@@ -294,8 +294,10 @@ async def test_a_database_that_is_away_after_the_sending_hears_of_it_later(
     class Blocking(Provider):
         async def send(self, mail: Mail) -> None:
             await super().send(mail)
-            other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
-            other.execute("BEGIN EXCLUSIVE")
+            path = sqlite_url.removeprefix("sqlite:///")
+            other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            # In a thread: what this loop has begun must end before the lock can be had.
+            await asyncio.to_thread(other.execute, "BEGIN EXCLUSIVE")
             asyncio.get_running_loop().call_later(1.5, other.close)
 
     provider = Blocking()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
-from conftest import POSTGRESQL, _own_database, run_sql, running_service
+from conftest import POSTGRESQL, own_database, run_sql, running_service
 from databases import DatabaseURL
 from server_fleet import NO_ANSWER, PATIENCE_SECONDS, Answer, Server, Use, in_use, serving
 from stalling_proxy import StallingProxy
@@ -201,7 +201,7 @@ class Shared(NamedTuple):
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def started() -> AsyncIterator[Shared]:
-    async with _own_database(POSTGRESQL, "postgresql") as database_url:
+    async with own_database(POSTGRESQL, "postgresql") as database_url:
         url = DatabaseURL(database_url)
         async with StallingProxy(url.hostname or "127.0.0.1", url.port or 5432) as proxy:
             behind = str(url.replace(hostname="127.0.0.1", port=proxy.port))

@@ -143,7 +143,7 @@ async def test_killed_connections_are_replaced(database_url: str) -> None:
             assert await service.is_good(token)
 
 
-async def test_the_applications_own_database_is_shared_and_left_open(database_url: str) -> None:
+async def test_the_applicationsown_database_is_shared_and_left_open(database_url: str) -> None:
     """Whoever opened it closes it."""
     url = database_url.replace("mysql://", "mysql+asyncmy://")
     async with databases.Database(url) as own:

@@ -23,15 +23,15 @@ from asgi_token_auth.storage.tokens import Tokens
 from asgi_token_auth.verification import feed, verifier
 
 ADA = "ada@example.com"
-LAG = timedelta(seconds=0.3)
+LAG = timedelta(seconds=0.2)
 SHORT: dict[str, Any] = {"revocation_lag": LAG, "clock": utc_now}
 
 
 @pytest.fixture(autouse=True)
 def _short_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     """A feed that vouches sooner, so that tests are quick."""
-    monkeypatch.setattr(feed, "OVERLAP_SECONDS", 0.2)
-    monkeypatch.setattr(revocations, "LATE_SECONDS", 0.1)
+    monkeypatch.setattr(feed, "OVERLAP_SECONDS", 0.15)
+    monkeypatch.setattr(revocations, "LATE_SECONDS", 0.07)
 
 
 @pytest.fixture

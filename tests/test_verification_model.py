@@ -38,11 +38,12 @@ LIFETIME = 7200
 MOST_NEWS = 5
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 QUIET_TURNS = 12
-RECENT_SECONDS = 60
+RECENT_SECONDS = 3
 NAMES = ("ada", "bob", "eve")
 STEPS = (0.04, 0.3, 0.5, 0.95, 1.01, 1.5, 3.0, 10.0, 45.0, 1000.0, 4000.0)
 
 MODES = ("open", "before", "after", "next_before", "next_after", "down")
+HANGING = ("after", "next_before", "next_after", "next_after")
 
 processes = strategies.integers(0, 2)
 bursts = strategies.integers(1, MOST_NEWS + 2)
@@ -422,26 +423,57 @@ class Lives(RuleBasedStateMachine):
 
     @rule(
         number=processes,
-        by=processes,
-        mode=strategies.sampled_from(["after", "next_before", "next_after", "next_after"]),
+        distance=strategies.sampled_from([0, 0, 1]),
+        mode=strategies.sampled_from(HANGING),
+        fresh=strategies.booleans(),
         leaves=strategies.booleans(),
-        then=visits,
+        times=strategies.sampled_from([0, MOST_NEWS]),
+        pause=strategies.sampled_from([0.01, 0.9, 0.9, 1.2]),
     )
     def revoke_while_a_read_hangs(
-        self, number: int, by: int, mode: str, leaves: bool, then: Visits
+        self,
+        number: int,
+        distance: int,
+        mode: str,
+        fresh: bool,
+        leaves: bool,
+        times: int,
+        pause: float,
     ) -> None:
         """Of two that ask for a token, one before and one after, the first may have left."""
+        by = (number + distance) % 3
         self.turn(number, "open")
-        self.issue(number, 0)
-        token = self.tokens[-1]
+        neighbour = token = self._in_use(number)
+        if fresh:
+            self.issue(number, 0)
+            token = self.tokens[-1]
         self.turn(number, mode)
         self._visit(token, [(number, 0.01)])
         if leaves and self.uses:
             self.leave(-1)
         self.run(self._log_out(self.processes[by], token, "current"))
+        self.other_news(by, times)
+        self.time.forward(pause)
+        self._visit(neighbour, [(number, 0.01)])
         self._visit(token, [(number, 0.01)])
         self.turn(number, "open")
-        self._visit(token, then)
+        self._visit(token, [(number, 0.6), (number, 0.6), (number, 0.0)])
+
+    def _in_use(self, number: int) -> Issued:
+        """A token that a process knows well, with a feed that is read."""
+        token = self._token(0)
+        self._visit(token, [(number, 1.01)] * 4)
+        return token
+
+    @rule(number=processes, which=any_token, mode=strategies.sampled_from(["open", *HANGING]))
+    def expire(self, number: int, which: int, mode: str) -> None:
+        """A token ends between two requests, or while it is read."""
+        token = self._token(which)
+        self.time.forward(max(0.0, token.expires_at - self.time.seconds - 4.6))
+        self._visit(token, [(number, 1.01)] * 4)
+        self.turn(number, mode)
+        self._visit(token, [(number, 0.2), (number, 0.4), (number, 0.0)])
+        self.turn(number, "open")
 
     @rule(number=processes, mode=strategies.sampled_from(MODES))
     def turn(self, number: int, mode: str) -> None:
@@ -466,7 +498,7 @@ class Lives(RuleBasedStateMachine):
     @rule(number=processes)
     def catch_up(self, number: int) -> None:
         """What open sockets ask for."""
-        if self.processes[number].answers:
+        if self.processes[number].is_open:  # or it joins a read that hangs
             self.run(self.processes[number].auth.verifier.catch_up())
 
     @rule(number=processes)
@@ -526,11 +558,18 @@ class Lives(RuleBasedStateMachine):
                 token.revoked_at, token.revoked_by = self.time(), process
 
     def _token(self, which: int) -> Issued:
-        """The newest but `which`, among those that are good or were until a moment ago."""
-        since = self.time.seconds - RECENT_SECONDS
-        recent = [t for t in self.tokens if min(t.revoked_at, t.expires_at) > since]
+        """The newest but `which` of those that are good, or were until a moment ago."""
+        recent = self._recent()
+        for number, process in enumerate(self.processes):
+            if not recent and process.answers:
+                self.issue(number, which % len(self.accounts))
+                recent = self._recent()
         chosen = recent or self.tokens
         return chosen[-1 - which % len(chosen)]
+
+    def _recent(self) -> list[Issued]:
+        since = self.time.seconds - RECENT_SECONDS
+        return [token for token in self.tokens if min(token.revoked_at, token.expires_at) > since]
 
     def _tokens_of(self, account: Account) -> list[Issued]:
         return [token for token in self.tokens if token.owner is account]

@@ -8,7 +8,7 @@ longer than that tells its news again before it answers.
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, bindparam, func, select
+from sqlalchemy import Table, bindparam, select
 
 from asgi_token_auth.clock import Clock, elapsed
 from asgi_token_auth.storage.compiled import CompiledSelect
@@ -24,6 +24,7 @@ class Revocation(NamedTuple):
 
     id: int
     user_id: Any
+    created_at: int
 
 
 class Revocations:
@@ -40,10 +41,10 @@ class Revocations:
         self._clock = clock
         self._listeners: list[Callable[[Any], None]] = []
         columns = table.c
-        since = select(columns.id, columns.user_id).where(columns.id >= bindparam("cursor"))
-        self._since = CompiledSelect(since.order_by(columns.id).limit(bindparam("most")), dialect)
-        last = select(func.coalesce(func.max(columns.id), 0).label("id"))
-        self._last = CompiledSelect(last, dialect)
+        news = select(columns.id, columns.user_id, columns.created_at)
+        since = news.where(columns.id >= bindparam("cursor")).order_by(columns.id)
+        self._since = CompiledSelect(since.limit(bindparam("most")), dialect)
+        self._last = CompiledSelect(news.order_by(columns.id.desc()).limit(1), dialect)
 
     def subscribe(self, listener: Callable[[Any], None]) -> None:
         """Calls `listener` with the id of each user whom this process changes."""
@@ -73,10 +74,10 @@ class Revocations:
         rows = await session.select(self._since, cursor=cursor, most=most)
         return [Revocation(**row) for row in rows]
 
-    async def last_id(self, session: Session) -> int:
-        """The newest id; 0 where there is no news."""
-        (row,) = await session.select(self._last)
-        return int(row["id"])
+    async def last(self, session: Session) -> Revocation | None:
+        """The news with the highest id."""
+        rows = await session.select(self._last)
+        return Revocation(**rows[0]) if rows else None
 
     async def purge(self, session: Session, before: int, limit: int) -> int:
         """Deletes up to `limit` of the oldest news, written before then; how many.

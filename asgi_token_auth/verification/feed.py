@@ -17,6 +17,7 @@ from asgi_token_auth.storage.database import Database
 from asgi_token_auth.storage.revocations import KEPT_SECONDS, LATE_SECONDS, Revocation, Revocations
 
 OVERLAP_SECONDS = 2 * LATE_SECONDS
+NONE_YET = Revocation(0, None, 0)
 MOST_NEWS = 2000  # beyond that it is cheaper to forget everything
 
 
@@ -44,8 +45,8 @@ class RevocationFeed:
         self._revocations = revocations
         self._forget = forget
         self._forget_all = forget_all
-        # When an id was the highest seen, and that id; the first is where to read from.
-        self._seen: deque[tuple[float, int]] = deque()
+        # When which news were the last ones seen; the first of these are where to read from.
+        self._seen: deque[tuple[float, Revocation]] = deque()
         self._told: set[int] = set()
         self.started_at = -math.inf
 
@@ -56,16 +57,16 @@ class RevocationFeed:
             DatabaseUnavailable: there is no knowing.
         """
         started = elapsed()
-        cursor = self._cursor(self.started_at if self.started_at > -math.inf else started)
-        if cursor is None:
+        first = self._first(self.started_at if self.started_at > -math.inf else started)
+        if first is None:
             await self._look_ahead(started)
             return
         news = await self._database.read(
-            lambda session: self._revocations.since(session, cursor, MOST_NEWS)
+            lambda session: self._revocations.since(session, first.id, MOST_NEWS)
         )
-        if self._is_complete(cursor, news) and started - self.started_at < KEPT_SECONDS / 2:
+        if self._is_complete(first, news) and started - self.started_at < KEPT_SECONDS / 2:
             self._tell(news)
-            self._see(news[-1].id if news else 0)
+            self._see(news[-1] if news else NONE_YET)
         else:
             await self._restart()
         self.started_at = started
@@ -73,7 +74,8 @@ class RevocationFeed:
     async def _look_ahead(self, now: float) -> None:
         """Finds out where to read from once that is long enough ago."""
         if not self._seen or now - self._seen[-1][0] > OVERLAP_SECONDS / 10:
-            self._see(await self._database.read(self._revocations.last_id))
+            last = await self._database.read(self._revocations.last)
+            self._see(last or NONE_YET)
 
     def _tell(self, news: list[Revocation]) -> None:
         fresh = {revocation.user_id for revocation in news if revocation.id not in self._told}
@@ -81,26 +83,26 @@ class RevocationFeed:
         for user_id in fresh:
             self._forget(user_id)
 
-    def _cursor(self, last_read: float) -> int | None:
-        """The highest id seen so long before the last read that this read whatever has a lower."""
+    def _first(self, last_read: float) -> Revocation | None:
+        """The last news seen so long before the last read that this read whatever was earlier."""
         seen = self._seen
         while len(seen) > 1 and seen[1][0] <= last_read - OVERLAP_SECONDS:
             seen.popleft()
         return seen[0][1] if seen and seen[0][0] <= last_read - OVERLAP_SECONDS else None
 
-    def _is_complete(self, cursor: int, news: list[Revocation]) -> bool:
+    def _is_complete(self, first: Revocation, news: list[Revocation]) -> bool:
         """Whether nothing is missing: neither cut off, nor gone with the row we start from.
 
-        That row is gone after a purge, and in a database that was put back from a copy: there,
-        ids are given a second time.
+        That row is gone after a purge. It is gone, or another, in a database that was put back
+        from a copy: there, ids are given a second time.
         """
-        return len(news) < MOST_NEWS and (not cursor or bool(news and news[0].id == cursor))
+        return len(news) < MOST_NEWS and (first is NONE_YET or news[:1] == [first])
 
     async def _restart(self) -> None:
-        last = await self._database.read(self._revocations.last_id)
+        last = await self._database.read(self._revocations.last)
         self._forget_all()
         self._told = set()
-        self._see(last)
+        self._see(last or NONE_YET)
 
-    def _see(self, last: int) -> None:
+    def _see(self, last: Revocation) -> None:
         self._seen.append((elapsed(), last))
