@@ -26,7 +26,7 @@ T = TypeVar("T")
 ARGON2_MINIMUM = {"memory_cost": 19456, "time_cost": 2, "parallelism": 1}
 """argon2id as the OWASP Password Storage Cheat Sheet has it: 19 MiB, 2 rounds, 1 lane."""
 
-HASHING_NICENESS = 10
+HASHING_NICENESS = 19
 LEGACY_SCHEMES = ("pbkdf2_sha256", "pbkdf2_sha512", "scrypt")
 
 

@@ -1,14 +1,33 @@
 """Latencies of requests that keep to a schedule, whatever the server does meanwhile."""
 
 import asyncio
+import contextlib
+import os
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from benchmarks.http_client import Client, connected, get
 
 INTERVAL_SECONDS = 0.005
 CONNECTIONS = 64
+PRIORITY = -10
+
+
+@contextlib.contextmanager
+def standing_apart() -> Iterator[None]:
+    """Lets a client go before the server where the system allows it, as if it were on a machine of
+    its own: waiting for a core is not the server's doing."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    except PermissionError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 async def latencies(port: int, token: str, seconds: float) -> list[float]:
@@ -31,8 +50,9 @@ async def latencies(port: int, token: str, seconds: float) -> list[float]:
         for client in clients:
             idle.put_nowait(client)
         async with asyncio.TaskGroup() as tasks:
-            async for due in _schedule(round(seconds / INTERVAL_SECONDS)):
-                tasks.create_task(request(due))
+            with standing_apart():
+                async for due in _schedule(round(seconds / INTERVAL_SECONDS)):
+                    tasks.create_task(request(due))
     return taken
 
 

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 from benchmarks.http_client import Client, connected, post
+from benchmarks.probe import standing_apart
 from benchmarks.stacks import LogIn
 
 
@@ -37,7 +38,8 @@ async def blowing(port: int, log_ins: Sequence[LogIn]) -> AsyncIterator[Storm]:
 
 
 def _blow(pipe: Connection, port: int, log_ins: Sequence[LogIn]) -> None:
-    asyncio.run(_log_in_until_told(pipe, port, log_ins))
+    with standing_apart():
+        asyncio.run(_log_in_until_told(pipe, port, log_ins))
 
 
 async def _log_in_until_told(pipe: Connection, port: int, log_ins: Sequence[LogIn]) -> None:
