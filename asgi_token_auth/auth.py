@@ -179,7 +179,7 @@ class TokenAuth:
 
     def _parts(self) -> Parts:
         settings = self.settings
-        users = Users(self.users, settings.user_fields)
+        users = Users(self.users, self._database.dialect, settings.user_fields)
         self._revocations = self._database.revocations = Revocations(
             revocations_table(self.metadata, self.users), self._database.dialect, settings.clock
         )

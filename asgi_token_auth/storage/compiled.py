@@ -1,6 +1,6 @@
-"""Queries of the hot path: their SQL is made once, and goes to the driver as it is.
+"""Statements of the hot paths: their SQL is made once, and goes to the driver as it is.
 
-Compiling a select costs more than running it, and `databases` compiles at each call.
+Compiling a statement costs more than running it, and `databases` compiles at each call.
 """
 
 import uuid
@@ -8,49 +8,63 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from databases.core import Connection
-from sqlalchemy import Select
+from sqlalchemy import Insert, Select, Table, bindparam
 
 from asgi_token_auth.storage.dialects import Dialect
 
 Row = dict[str, Any]
+Convert = Callable[[Any], Any]
 NATIVE = (int, str, float, uuid.UUID)
 
 
-class CompiledSelect:
-    """A select as constant SQL. Its values are named by `bindparam`s.
+class CompiledStatement:
+    """A select or insert as constant SQL. Its values are named by `bindparam`s.
 
     Args:
-        statement: what is selected; each column under a name of its own.
+        statement: if it selects, then each column under a name of its own.
         dialect: which database it is for.
     """
 
-    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
+    def __init__(self, statement: Select[Any] | Insert, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect.sql)
         self._text = str(compiled)
-        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
-        self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
         self._dialect = dialect
-        self._readers = [
-            (str(column.key), _reader(column.type, dialect))
-            for column in statement.selected_columns
-        ]
+        self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
+        names = compiled.positiontup or ()
+        self._values = [(name, _writer(compiled.binds[name].type, dialect)) for name in names]
+        columns = statement.selected_columns if isinstance(statement, Select) else ()
+        self._readers = [(str(column.key), _reader(column.type, dialect)) for column in columns]
 
-    async def all(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
+    async def run(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
         """The rows, each by its columns' names, with the values that the column types make."""
         given = {**self._fixed, **values}
-        arguments = [given[name] for name in self._names]
+        arguments = [
+            given[name] if write is None or given[name] is None else write(given[name])
+            for name, write in self._values
+        ]
         rows = await self._dialect.fetch(connection, self._text, arguments)
         return [self._read(row) for row in rows]
 
     def _read(self, row: Any) -> Row:
         return {
-            name: value if reader is None or not isinstance(value, NATIVE) else reader(value)
-            for (name, reader), value in zip(self._readers, row, strict=True)
+            name: value if read is None or not isinstance(value, NATIVE) else read(value)
+            for (name, read), value in zip(self._readers, row, strict=True)
         }
 
 
-def _reader(column_type: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
+def compiled_insert(table: Table, columns: tuple[str, ...], dialect: Dialect) -> CompiledStatement:
+    """An insert of one row with values for these columns."""
+    values: dict[str, Any] = {name: bindparam(name, type_=table.c[name].type) for name in columns}
+    return CompiledStatement(table.insert().values(values).inline(), dialect)
+
+
+def _reader(column_type: Any, dialect: Dialect) -> Convert | None:
     """What makes a column's value of what the driver gives; None: it is that already."""
-    implementation = column_type.dialect_impl(dialect.sql)
-    reader: Callable[[Any], Any] | None = implementation.result_processor(dialect.sql, None)
-    return reader
+    read: Convert | None = column_type.dialect_impl(dialect.sql).result_processor(dialect.sql, None)
+    return read
+
+
+def _writer(column_type: Any, dialect: Dialect) -> Convert | None:
+    """What makes what the driver takes of a column's value; None: it is that already."""
+    write: Convert | None = column_type.dialect_impl(dialect.sql).bind_processor(dialect.sql)
+    return write

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Table, bindparam, select
 
 from asgi_token_auth.clock import Clock, elapsed
-from asgi_token_auth.storage.compiled import CompiledSelect
+from asgi_token_auth.storage.compiled import CompiledStatement, compiled_insert
 from asgi_token_auth.storage.database import Session
 from asgi_token_auth.storage.dialects import Dialect
 
@@ -43,8 +43,9 @@ class Revocations:
         columns = table.c
         news = select(columns.id, columns.user_id, columns.created_at)
         since = news.where(columns.id >= bindparam("cursor")).order_by(columns.id)
-        self._since = CompiledSelect(since.limit(bindparam("most")), dialect)
-        self._last = CompiledSelect(news.order_by(columns.id.desc()).limit(1), dialect)
+        self._since = CompiledStatement(since.limit(bindparam("most")), dialect)
+        self._last = CompiledStatement(news.order_by(columns.id.desc()).limit(1), dialect)
+        self._insert = compiled_insert(table, ("user_id", "created_at"), dialect)
 
     def subscribe(self, listener: Callable[[Any], None]) -> None:
         """Calls `listener` with the id of each user whom this process changes."""
@@ -55,7 +56,7 @@ class Revocations:
         began = elapsed()
         now = int(self._clock().timestamp() * 1000)
         for user_id in session.forgotten:
-            await session.run(self.table.insert().values(user_id=user_id, created_at=now))
+            await session.run_compiled(self._insert, user_id=user_id, created_at=now)
         return began
 
     async def committed(self, session: Session, published_at: float) -> None:
@@ -71,12 +72,12 @@ class Revocations:
 
     async def since(self, session: Session, cursor: int, most: int) -> list[Revocation]:
         """The news from that id on, itself included, oldest first."""
-        rows = await session.select(self._since, cursor=cursor, most=most)
+        rows = await session.run_compiled(self._since, cursor=cursor, most=most)
         return [Revocation(**row) for row in rows]
 
     async def last(self, session: Session) -> Revocation | None:
         """The news with the highest id."""
-        rows = await session.select(self._last)
+        rows = await session.run_compiled(self._last)
         return Revocation(**rows[0]) if rows else None
 
     async def purge(self, session: Session, before: int, limit: int) -> int:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from databases.core import Connection
 
-from asgi_token_auth.storage.compiled import CompiledSelect, Row
+from asgi_token_auth.storage.compiled import CompiledStatement, Row
 from asgi_token_auth.storage.dialects import Dialect
 
 T = TypeVar("T")
@@ -35,18 +35,18 @@ class Session:
         """All rows."""
         return list(await self._connection.fetch_all(statement, values))
 
-    async def select(self, query: CompiledSelect, **values: Any) -> list[Row]:
-        """All rows of a query whose SQL is made already."""
-        return await query.all(self._connection, values)
+    async def run_compiled(self, statement: CompiledStatement, **values: Any) -> list[Row]:
+        """All rows of a statement whose SQL is made already.
+
+        Raises:
+            UniqueViolation: it inserts a row that is there already.
+        """
+        return await self._guarded(statement.run(self._connection, values))
 
     def forget(self, user_id: Any) -> None:
         """Something about the user or the user's tokens changes with this unit of work: every
         process is told with its COMMIT to forget what it knows of them."""
         self.forgotten.add(user_id)
-
-    async def locked(self, select: Any) -> Any:
-        """The first row, locked until the unit ends (SQLite: its only writer holds the file)."""
-        return await self.one(select.with_for_update() if self._dialect.row_lock else select)
 
     async def free(self, select: Any) -> list[Any]:
         """The rows that no other transaction has locked, locked until the unit ends.

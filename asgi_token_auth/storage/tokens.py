@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Table, bindparam, select
 
-from asgi_token_auth.storage.compiled import CompiledSelect, Row
+from asgi_token_auth.storage.compiled import CompiledStatement, Row, compiled_insert
 from asgi_token_auth.storage.database import Session
 from asgi_token_auth.storage.dialects import Dialect
 from asgi_token_auth.storage.users import User, UserId, Users
@@ -49,11 +49,12 @@ class Tokens:
         self._users = users
         self._columns = [table.c[name].label(f"token_{name}") for name in COLUMNS]
         self._select = select(*self._columns)
-        self._live = {size: CompiledSelect(self._live_select(size), dialect) for size in BATCHES}
+        self._insert = compiled_insert(table, COLUMNS, dialect)
+        self._live = {size: CompiledStatement(self._live_select(size), dialect) for size in BATCHES}
 
     async def insert(self, session: Session, token: Token) -> None:
         values = {name: getattr(token, name) for name in COLUMNS}
-        await session.insert(self.table.insert().values(**values))
+        await session.run_compiled(self._insert, **values)
 
     async def find(
         self,
@@ -94,7 +95,7 @@ class Tokens:
         size = next(size for size in BATCHES if size >= len(digests))
         padded = [*digests, *[digests[0]] * (size - len(digests))]
         values = {f"digest_{number}": digest for number, digest in enumerate(padded)}
-        rows = await session.select(self._live[size], now=now, **values)
+        rows = await session.run_compiled(self._live[size], now=now, **values)
         return {row["token_digest"]: (_from(row), self._users.user_from(row)) for row in rows}
 
     def _live_select(self, size: int) -> Any:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
-from sqlalchemy import JSON, Integer, String, Table, Uuid, select
+from sqlalchemy import JSON, Integer, Select, String, Table, Uuid, bindparam, select
 
 from asgi_token_auth.exceptions import SettingsError
+from asgi_token_auth.storage.compiled import CompiledStatement, Row
 from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.dialects import Dialect
 from asgi_token_auth.storage.tables import OWN_USER_COLUMNS
 
 UserId = int | str | uuid.UUID
@@ -61,17 +63,24 @@ class Users:
 
     Args:
         table: checked by `tables.check_users_table`.
+        dialect: the database's.
         writable: the extra columns that clients may set; by default those of text with no
             default of their own and no foreign key (a role or a flag is the application's to set).
     """
 
-    def __init__(self, table: Table, writable: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, table: Table, dialect: Dialect, writable: Sequence[str] | None = None
+    ) -> None:
         self.table = table
         self.has_email = "email" in table.c
         self.has_username = "username" in table.c
         self._extra = [name for name in table.c.keys() if name not in OWN_USER_COLUMNS]  # noqa: SIM118
-        self._select = select(table)
         self.writable = self._writable(writable)
+        keys = [name for name in ("id", "email", "username") if name in table.c]
+        self._by = {name: CompiledStatement(self._where(name), dialect) for name in keys}
+        by_id = self._where("id")
+        locked = by_id.with_for_update() if dialect.row_lock else by_id
+        self._locked = CompiledStatement(locked, dialect)
 
     def parse_id(self, given: object) -> UserId | None:
         """The key as the table has it, from a number or its text; None: no user can have it."""
@@ -95,20 +104,20 @@ class Users:
         return User(user_id, email, None, None)
 
     async def by_id(self, session: Session, user_id: UserId) -> StoredUser | None:
-        return self._read(await session.one(self._where(id=user_id)))
+        return self._read(await session.run_compiled(self._by["id"], id=user_id))
 
     async def by_login(
         self, session: Session, *, email: str | None = None, username: str | None = None
     ) -> StoredUser | None:
         if email is not None and self.has_email:
-            return self._read(await session.one(self._where(email=email)))
+            return self._read(await session.run_compiled(self._by["email"], email=email))
         if username is not None and self.has_username:
-            return self._read(await session.one(self._where(username=username)))
+            return self._read(await session.run_compiled(self._by["username"], username=username))
         return None
 
     async def locked(self, session: Session, user_id: UserId) -> StoredUser | None:
         """The user, whom no other unit of work changes until this one ends."""
-        return self._read(await session.locked(self._where(id=user_id)))
+        return self._read(await session.run_compiled(self._locked, id=user_id))
 
     async def insert(self, session: Session, values: Mapping[str, Any]) -> User:
         """A new user.
@@ -175,16 +184,12 @@ class Users:
             )
         return None if _fits(column.type, value) else "invalid"
 
-    def _where(self, **condition: Any) -> Any:
-        ((name, value),) = condition.items()
-        return self._select.where(self.table.c[name] == value)
+    def _where(self, name: str) -> Select[Any]:
+        column = self.table.c[name]
+        return select(self.table).where(column == bindparam(name, type_=column.type))
 
-    def _read(self, row: Any) -> StoredUser | None:
-        if row is None:
-            return None
-        # By name, not `_mapping`: on PostgreSQL that has JSON as the text it is sent as.
-        values = {column.name: row[column.name] for column in self.table.c}
-        return StoredUser(self.user_from(values), values["hashed_password"])
+    def _read(self, rows: list[Row]) -> StoredUser | None:
+        return StoredUser(self.user_from(rows[0]), rows[0]["hashed_password"]) if rows else None
 
     def _made(self, when: str) -> dict[str, Any]:
         """What the columns' Python functions and constants make; `databases` leaves them out."""
