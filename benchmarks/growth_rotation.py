@@ -7,7 +7,7 @@ from benchmarks.population import Population, running
 
 LIVE = (1, 100, 10_000, 100_000)
 LIVE_QUICK = (1, 100, 1_000)
-SECONDS = 5.0
+SECONDS = 3.0
 SECONDS_QUICK = 1.0
 
 

@@ -57,7 +57,7 @@ class Round(NamedTuple):
 
 async def measure(options: Options) -> Figures:
     """Latencies in quiet and storm by database and stack, and what the cores can hash."""
-    rounds, seconds = (1, 2.0) if options.quick else (4, 10.0)
+    rounds, seconds = (1, 2.0) if options.quick else (3, 8.0)
     databases: Figures = {}
     hashes: dict[str, list[float]] = {policy: [] for policy in HASHES}
     for kind in await reachable(options.postgresql):

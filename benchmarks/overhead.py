@@ -52,7 +52,7 @@ def _measure(url: str, quick: bool) -> Figures:
 
 
 async def _measure_all(url: str, quick: bool) -> Figures:
-    tokens, rounds = (200, 3) if quick else (10_000, 40)
+    tokens, rounds = (200, 3) if quick else (10_000, 15)
     seconds = 0.01 if quick else 0.1
     async with contextlib.AsyncExitStack() as exits:
         stacks = await open_all(exits, url, tokens)
