@@ -108,7 +108,9 @@ async def _serve_stack(pipe: Connection, source: Source, which: str, url: str) -
         stack = stacks[source.label]
         app = stack.guarded if which == "guarded" else stack.bare
         # The stack is open: there is nothing left for a lifespan to do.
-        config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off")
+        config = uvicorn.Config(
+            app, access_log=False, log_level="warning", lifespan="off", timeout_keep_alive=600
+        )
         server = uvicorn.Server(config)
         # Without the protocol named, asyncio does not turn Nagle's algorithm off, and each answer
         # waits 40 ms. uvicorn names it too, when it is given host and port.

@@ -63,7 +63,7 @@ async def measure(options: Options) -> Figures:
     if not wrk.installed():
         sys.exit(wrk.HOW_TO_GET_IT)
     kind = (await reachable(options.postgresql))[-1]
-    seconds, rounds = (1, 2) if options.quick else (3, 8)
+    seconds, rounds = (1, 2) if options.quick else (3, 6)
     async with contextlib.AsyncExitStack() as exits:
         servers = await _start(exits, kind, options.postgresql)
         pairs = _pairs(exits, servers, seconds)

@@ -59,7 +59,7 @@ async def load(port: int, lua: Path, seconds: int) -> Load:
     Raises:
         RuntimeError: an answer was not 200, or wrk failed.
     """
-    flags = ("-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(lua))
+    flags = ("-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", str(lua))
     process = await asyncio.create_subprocess_exec(
         "wrk", *flags, f"http://127.0.0.1:{port}", stdout=asyncio.subprocess.PIPE
     )
