@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from controlled_time import ControlledTime, controlled_time
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from asgi_token_auth import TokenAuth
@@ -303,6 +305,26 @@ def test_what_the_cache_keeps_is_bounded_while_old_tokens_stay() -> None:
         cache.forget(2)
 
     assert len(cache._order) < 100
+
+
+@given(st.lists(st.tuples(st.sampled_from("pdf"), st.integers(0, 9), st.integers(0, 2))))
+def test_the_cache_forgets_a_users_tokens_and_no_others(steps: list[tuple[str, int, int]]) -> None:
+    """Whatever was put in, replaced, dropped and forgotten before."""
+    cache, kept = TokenCache(limit=100), dict[bytes, int]()
+    for step, number, user in steps:
+        key = b"%d of %d" % (number, user)
+        if step == "p":
+            cache.put(_cached(key, user))
+            kept[key] = user
+        elif step == "d":
+            cache.drop(key)
+            kept.pop(key, None)
+        else:
+            cache.forget(user)
+            kept = {key: owner for key, owner in kept.items() if owner != user}
+
+    assert {key for key in kept if cache.get(key)} == set(kept)
+    assert len(cache) == len(kept)
 
 
 def _cached(key: bytes, user_id: int) -> CachedToken:

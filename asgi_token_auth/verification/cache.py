@@ -24,7 +24,7 @@ class CachedToken:
         expires_at: when the token ends, in seconds since the epoch.
     """
 
-    __slots__ = ("expires_at", "key", "loaded_at", "look_at", "stale_at", "verified")
+    __slots__ = ("expires_at", "key", "loaded_at", "look_at", "of_user", "stale_at", "verified")
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class CachedToken:
     ) -> None:
         self.key = key
         self.verified = verified
+        self.of_user: CachedToken | None = None  # another of the same user, who seldom has many
         self.loaded_at = loaded_at
         self.look_at = look_at
         self.stale_at = stale_at
@@ -57,7 +58,7 @@ class TokenCache:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._tokens: dict[bytes, CachedToken] = {}
-        self._by_user: dict[Any, list[CachedToken]] = {}
+        self._by_user: dict[Any, CachedToken] = {}
         self._order: deque[CachedToken] = deque()
         self.get = self._tokens.get
 
@@ -68,7 +69,9 @@ class TokenCache:
         """Remembers a token, instead of what was known of it before."""
         self.drop(token.key)
         self._tokens[token.key] = token
-        self._by_user.setdefault(token.verified.user.id, []).append(token)
+        user_id = token.verified.user.id
+        token.of_user = self._by_user.get(user_id)
+        self._by_user[user_id] = token
         self._order.append(token)
         self._evict(token.loaded_at)
         if len(self._order) > 2 * len(self._tokens) + EVICTIONS:
@@ -81,15 +84,22 @@ class TokenCache:
         if token is None:
             return
         user_id = token.verified.user.id
-        of_user = self._by_user[user_id]
-        of_user.remove(token)
-        if not of_user:
+        first = self._by_user[user_id]
+        if first is not token:
+            while first.of_user is not token and first.of_user is not None:
+                first = first.of_user
+            first.of_user = token.of_user
+        elif token.of_user is not None:
+            self._by_user[user_id] = token.of_user
+        else:
             del self._by_user[user_id]
 
     def forget(self, user_id: Any) -> None:
         """Forgets all tokens of a user."""
-        for token in self._by_user.pop(user_id, ()):
+        token = self._by_user.pop(user_id, None)
+        while token is not None:
             del self._tokens[token.key]
+            token = token.of_user
 
     def clear(self) -> None:
         """Forgets everything."""
