@@ -610,3 +610,5 @@ TestLives.settings = settings(
     print_blob=False,
     suppress_health_check=list(HealthCheck),
 )
+# Watched line by line, thousands of small services take minutes.
+TestLives.pytestmark = [pytest.mark.no_cover]

@@ -50,7 +50,8 @@ class Tokens:
         self._columns = [table.c[name].label(f"token_{name}") for name in COLUMNS]
         self._select = select(*self._columns)
         self._insert = compiled_insert(table, COLUMNS, dialect)
-        self._live = {size: CompiledStatement(self._live_select(size), dialect) for size in BATCHES}
+        self._dialect = dialect
+        self._live: dict[int, CompiledStatement] = {}
 
     async def insert(self, session: Session, token: Token) -> None:
         values = {name: getattr(token, name) for name in COLUMNS}
@@ -95,7 +96,11 @@ class Tokens:
         size = next(size for size in BATCHES if size >= len(digests))
         padded = [*digests, *[digests[0]] * (size - len(digests))]
         values = {f"digest_{number}": digest for number, digest in enumerate(padded)}
-        rows = await session.run_compiled(self._live[size], now=now, **values)
+        statement = self._live.get(size)
+        if statement is None:
+            statement = CompiledStatement(self._live_select(size), self._dialect)
+            self._live[size] = statement
+        rows = await session.run_compiled(statement, now=now, **values)
         return {row["token_digest"]: (_from(row), self._users.user_from(row)) for row in rows}
 
     def _live_select(self, size: int) -> Any:

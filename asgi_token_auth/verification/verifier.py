@@ -222,17 +222,21 @@ class Verifier:
         """The read that is under way, or a new one."""
         loop, reading = asyncio.get_running_loop(), self._reading
         if reading is None or reading.done() or reading.get_loop() is not loop:
-            reading = self._reading = loop.create_task(self._feed.read())
-            reading.add_done_callback(self._feed_was_read)
+            reading = self._reading = loop.create_task(self._read_news())
+            # Looked at once, or asyncio complains of errors nobody waited for.
+            reading.add_done_callback(lambda done: done.cancelled() or done.exception())
         return reading
 
-    def _feed_was_read(self, reading: "asyncio.Task[None]") -> None:
-        believed_until = self._feed.started_at + self._lag
-        if reading.cancelled() or reading.exception():
+    async def _read_news(self) -> None:
+        # When they are due again is said before the task is done, or the next request begins anew.
+        try:
+            await self._feed.read()
+        except BaseException:
             # Not at each request: a database that is down has enough to do.
+            believed_until = self._feed.started_at + self._lag
             self._news_due_at = min(elapsed() + RETRY_SECONDS, believed_until)
-        else:
-            self._news_due_at = self._feed.started_at + READ_AHEAD * self._lag
+            raise
+        self._news_due_at = self._feed.started_at + READ_AHEAD * self._lag
 
     def _forget_all(self) -> None:
         self._cache.clear()
