@@ -228,14 +228,14 @@ async def test_a_connection_whose_rollback_failed_is_not_used_again(sqlite_url: 
     """A transaction may still be open on it, and the next COMMIT would be for both."""
     async with running(sqlite_url) as auth:
         database = auth._database
-        connections: list[int] = []
+        connections: list[Any] = []
 
         async def refuse(session: Any) -> None:
-            connections.append(id(session._connection.raw_connection))
+            connections.append(session._connection.raw_connection)
             raise InvalidToken
 
         async def look(session: Any) -> None:
-            connections.append(id(session._connection.raw_connection))
+            connections.append(session._connection.raw_connection)
 
         async def fail_to_roll_back(connection: Any) -> bool:
             return False
@@ -247,7 +247,7 @@ async def test_a_connection_whose_rollback_failed_is_not_used_again(sqlite_url: 
         with contextlib.suppress(DatabaseUnavailable):
             await database.write(look)
 
-        assert len(set(connections)) == 2
+        assert connections[0] is not connections[1]
 
 
 async def test_work_for_a_second_try_is_answered_also_when_the_queue_is_full(
