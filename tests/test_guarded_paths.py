@@ -1,5 +1,6 @@
 """What an unguarded application serves under a prefix, a guarded one refuses without a token."""
 
+import asyncio
 from typing import Any
 from urllib.parse import unquote
 
@@ -249,6 +250,28 @@ async def test_refusals_are_those_of_rfc_6750(sqlite_url: str) -> None:
             assert answer.status_code == expected, headers
             assert challenge in answer.headers.get("www-authenticate", "")
             assert ("error" in answer.headers.get("www-authenticate", "")) == ("error" in challenge)
+
+
+async def test_a_token_in_the_query_or_in_a_form_is_not_looked_at(sqlite_url: str) -> None:
+    """Both end in logs, and in referrers (RFC 9700, 4.3.2)."""
+    async with running_service(sqlite_url) as service:
+        token = (await service.new_user())["token"]
+        for name in ("access_token", "token"):
+            asked = service.client.request(
+                "POST", f"/api/messages?{name}={token}", data={name: token}
+            )
+            assert (await asked).status_code == 401
+
+
+async def test_a_hundred_users_at_once_each_get_their_own_answer(sqlite_url: str) -> None:
+    """Nothing of a request is kept where another could find it."""
+    async with running_service(sqlite_url) as service:
+        emails = [f"user-{number}@example.com" for number in range(100)]
+        tokens = [(await service.new_user(email))["token"] for email in emails]
+        for _ in range(3):
+            asked = (service.call("GET", "/api/messages", token=token) for token in tokens)
+            answers = await asyncio.gather(*asked)
+            assert [answer.json()["email"] for answer in answers] == emails
 
 
 @settings(
