@@ -2,9 +2,9 @@
 strangers would lock out (the "device cookies" of OWASP).
 
 Counted is what is well formed: a request that is refused for its form alone costs nothing, and
-must not use up what others behind the same address need. A refused attempt is not counted, a
-successful one is, and clears nothing: whoever has one account could else guess at all others
-(allauth 65.8.1).
+must not use up what others behind the same address need. A limit that refuses does not count,
+so attempts come back with time, whoever goes on trying. A success counts, and clears nothing:
+whoever has one account could else guess at all others (allauth 65.8.1).
 """
 
 from asgi_token_auth.accounts.parts import Client, Parts

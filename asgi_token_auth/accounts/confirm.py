@@ -31,13 +31,15 @@ async def confirm(
     secret = read_secret(fields, FIELD, errors)
     if errors:
         raise InvalidFields(errors)
-    await count_by_address(parts, "confirm", client)
     key = parts.users.parse_id(user_id)
-    issued = None if key is None else await _use(parts, key, secret, client)
+    if key is None:
+        raise InvalidFields({FIELD: INVALID})
+    await count_by_address(parts, "confirm", client)
+    issued = await _use(parts, key, secret, client)
     if issued is None:
         # Only what was wrong counts for the account, or strangers could keep its owner out; 256
         # random bits need no limit on guesses.
-        await count_by_account(parts, "confirm", user=user_id if key is None else key)
+        await count_by_account(parts, "confirm", user=key)
         raise InvalidFields({FIELD: INVALID})
     parts.sender.wake()
     return issued

@@ -31,8 +31,8 @@ async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> Iss
         DatabaseUnavailable, HashingOverloaded: try again.
     """
     login, password = _read(parts, fields)
-    typed = next(iter(login.values())) or str(next(fields[name] for name in login))
-    await admit(parts, "log_in", login, typed, client)
+    (name, normalised), *_ = login.items()
+    await admit(parts, "log_in", login, normalised or fields[name], client)
     for _ in range(TRIES):
         issued = await _try(parts, login, password, client)
         if issued is not None:
