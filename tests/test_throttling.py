@@ -1,11 +1,14 @@
 """Attempts are limited by address and by account; owners get through, and so does Redis's end."""
 
 import asyncio
+import re
 import subprocess
 import sys
+import traceback
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -347,6 +350,35 @@ def test_every_unreadable_limit_is_named() -> None:
         "limits.sign_up_by_address",
         "limits.confirm_by_address",
     ]
+
+
+def test_the_limits_in_the_readme_are_the_defaults() -> None:
+    """Both ways: a row for each action, and in it what `Limits()` has."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    section = text.split("## Throttling")[1].split("\n## ")[0]
+    rows = [row.strip("| ").split("|") for row in section.splitlines() if row.startswith("| `")]
+    documented = set()
+    for name, *cells in rows:
+        action = name.split("`")[1]
+        found = [re.sub(r"`\w+`: |, wrong.*", "", cell.strip()) for cell in cells]
+        who = ["by_address", "by_session" if action == "current_password" else "by_account"]
+        documented |= set(
+            zip([f"{action}_{by}" for by in [*who, "by_device"]], found, strict=False)
+        )
+
+    expected = {(name, getattr(Limits(), name)) for name in Limits.names()}
+    assert {(name, limit) for name, limit in documented if limit} == expected
+
+
+def test_a_password_in_the_url_of_redis_is_in_no_error() -> None:
+    """Settings errors end up in logs."""
+    url = "redis://:geheim@127.0.0.1:6379/0?socket_timeout=soon"
+    options = {**settings(Mailbox()), "throttle_storage": url}
+
+    with pytest.raises(SettingsError) as refused:
+        TokenAuth(database="sqlite:///x.db", **options)
+
+    assert "geheim" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_limits_from_the_environment() -> None:

@@ -114,8 +114,8 @@ class SharedCounters:
             storage = RedisStorage(
                 self._url, implementation="redispy", key_prefix=PREFIX, **own_pool
             )
-        except Exception as error:  # the message may quote the URL, and with it a password
-            raise SettingsError("throttle_storage can't be used as a Redis URL") from error
+        except Exception:  # its message may quote the URL, and with it a password
+            raise SettingsError("throttle_storage can't be used as a Redis URL") from None
         return pool, Limiter(storage)
 
 
