@@ -15,7 +15,9 @@ import pytest
 from conftest import Service, ServiceFactory, running_service
 
 from asgi_token_auth import Limits, SettingsError, Throttled, TokenAuth
+from asgi_token_auth.clock import utc_now
 from asgi_token_auth.testing import Mailbox, settings
+from asgi_token_auth.throttling import Throttle
 
 ADA = "ada@example.com"
 SECRET = "A" * 43
@@ -221,7 +223,7 @@ async def test_a_known_network_passes_where_strangers_used_the_account_up(
     limits = only(log_in_by_account="3/minute", log_in_by_device="2/minute")
     service = await start_service(limits=limits)
     service.come_from("2001:db8:1:2::1")
-    token = (await service.new_user(ADA))["token"]
+    await service.new_user(ADA)
 
     await use_up(service, log_in(ADA))
     await use_up(service, log_in("nobody@example.com"))
@@ -230,24 +232,27 @@ async def test_a_known_network_passes_where_strangers_used_the_account_up(
     assert (await service.log_in(ADA)).status_code == 429
     service.come_from("2001:db8:1:2:ffff::9")
     assert [(await service.log_in(ADA)).status_code for _ in range(3)] == [200, 200, 429]
-    service.clock.forward(timedelta(minutes=2))
-    await service.call("DELETE", "/api/sessions?scope=all", token=token)
+    service.clock.forward(timedelta(days=8))  # nobody is logged in there any more
     await use_up(service, log_in(ADA))
     service.come_from("2001:db8:1:2::1")
     assert (await service.log_in(ADA)).status_code == 429
 
 
 async def test_a_known_token_passes_where_its_own_address_is_used_up(sqlite_url: str) -> None:
-    """A stranger behind the same address can't lock the owner out either."""
+    """A stranger behind the same address can't lock the owner out either; the network alone,
+    which is the stranger's too, is no device."""
     limits = only(log_in_by_address="3/minute", log_in_by_device="1/minute")
     async with running_service(sqlite_url, limits=limits) as service:
+        service.come_from(STRANGER)
+        eves = (await service.new_user("eve@example.com"))["token"]
         token = (await service.new_user(ADA))["token"]
         await use_up(service, log_in("nobody@example.com"))
         right = log_in(ADA)[0], {"email": ADA, "password": "secret"}
 
-        statuses = [(await post(service, right, each)).status_code for each in ("", token, token)]
+        tokens = ("", eves, token, token)
+        statuses = [(await post(service, right, each)).status_code for each in tokens]
 
-    assert statuses == [429, 200, 429]
+    assert statuses == [429, 429, 200, 429]
 
 
 async def test_a_reset_is_mailed_to_a_known_device_too(sqlite_url: str) -> None:
@@ -338,6 +343,18 @@ async def test_the_addresses_of_one_ipv6_customer_are_one(sqlite_url: str) -> No
 
     assert statuses == [401] * 3 + [429] * 17
     assert (mapped, plain) == ([401] * 3, 429)
+
+
+@pytest.mark.parametrize(("chosen", "refused"), [({"limits": Limits()}, 2), ({}, 0)])
+async def test_limits_hold_unless_tests_switch_them_off(
+    sqlite_url: str, chosen: dict[str, Limits], refused: int
+) -> None:
+    """Integrators' tests sign up many users in a minute; nobody else does."""
+    async with running_service(sqlite_url, **chosen) as service:
+        accounts = [f"user{number}@example.com" for number in range(12)]
+        statuses = [(await post(service, sign_up(account))).status_code for account in accounts]
+
+    assert (statuses.count(200), statuses.count(429)) == (12 - refused, refused)
 
 
 def test_every_unreadable_limit_is_named() -> None:
@@ -452,6 +469,28 @@ async def test_parallel_guesses_are_no_more_than_the_limit_in_redis(
         statuses = [answer.status_code for answer in await asyncio.gather(*guesses)]
 
     assert (statuses.count(401), statuses.count(429)) == (5, 25)
+
+
+async def test_counters_move_to_another_event_loop(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Connections belong to the loop that made them: another one's would seem to be broken."""
+    throttle = Throttle(only(confirm_by_account="1/minute"), redis_url, b"k", utc_now)
+    first = throttle._shared._pool  # type: ignore[union-attr]
+    name, who = "confirm_by_account", uuid.uuid4().hex
+    await throttle.count(name, who)
+
+    def elsewhere() -> None:
+        async def count() -> None:
+            with pytest.raises(Throttled):
+                await throttle.count(name, who)
+            await throttle.close()
+
+        asyncio.run(count())
+
+    await asyncio.to_thread(elsewhere)
+    await first.aclose()
+    assert not caplog.records
 
 
 def test_one_throttle_in_two_event_loops(sqlite_url: str, redis_url: str) -> None:
