@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Service, ServiceFactory, running_service
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, Uuid
 
 from asgi_token_auth import Limits, SettingsError, Throttled, TokenAuth
 from asgi_token_auth.clock import utc_now
@@ -164,6 +165,40 @@ async def test_bad_form_uses_nothing_up(sqlite_url: str) -> None:
             assert response.status_code in (400, 415, 422)
 
         assert (await post(service, log_in(ADA))).status_code == 401
+
+
+async def test_the_applications_validator_is_not_at_anybodys_service(sqlite_url: str) -> None:
+    """It may ask a database or another service: a sign-up counts, whatever is wrong with it."""
+    seen: list[object] = []
+    options = {"limits": only(sign_up_by_address="3/minute"), "user_validator": seen.append}
+    async with running_service(sqlite_url, **options) as service:
+        short = "/api/users", {"user": {"email": ADA, "password": "short"}}
+        statuses = [(await post(service, short)).status_code for _ in range(5)]
+
+    assert statuses == [422] * 3 + [429] * 2
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("key", [Uuid(), String(36)], ids=["uuid", "text"])
+async def test_a_known_token_passes_whatever_the_users_key_is(sqlite_url: str, key: Any) -> None:
+    """A JWT names its user as text."""
+    columns = (
+        Column("email", String(320), unique=True),
+        Column("hashed_password", String(255), nullable=False),
+        Column("confirmed_at", BigInteger),
+    )
+    users = Table("users", MetaData(), Column("id", key, primary_key=True), *columns)
+    limits = only(log_in_by_account="3/minute")
+    async with running_service(sqlite_url, limits=limits, users=users) as service:
+        token = (await service.new_user(ADA))["token"]
+        await use_up(service, log_in(ADA))
+        await use_up(service, log_in("nobody@example.com"))
+        right = log_in(ADA)[0], {"email": ADA, "password": "secret"}
+
+        assert [(await post(service, right, each)).status_code for each in ("", token)] == [
+            429,
+            200,
+        ]
 
 
 async def test_parallel_guesses_are_no_more_than_the_limit(sqlite_url: str) -> None:

@@ -14,7 +14,8 @@ from asgi_token_auth.storage.database import Session
 from asgi_token_auth.storage.users import UserId
 from asgi_token_auth.tokens import Claims
 
-Login = dict[str, str | None]
+LoginName = dict[str, str | None]
+"""An e-mail address or a username by the name of its field, as `Users.by_login` takes it."""
 
 
 async def count_by_address(parts: Parts, action: str, client: Client) -> None:
@@ -41,7 +42,7 @@ async def count_by_account(parts: Parts, action: str, **account: object) -> None
         await parts.throttle.count(f"{action}_by_account", field, str(value))
 
 
-async def admit(parts: Parts, action: str, login: Login, typed: str, client: Client) -> None:
+async def admit(parts: Parts, action: str, login: LoginName, typed: str, client: Client) -> None:
     """Counts an attempt by address and account; a known device of the account passes both.
 
     A device is known by a token that we signed for the user, be it expired or revoked; and,
@@ -65,7 +66,7 @@ async def admit(parts: Parts, action: str, login: Login, typed: str, client: Cli
 
 
 async def _known_device(
-    parts: Parts, login: Login, client: Client, *, by_network: bool
+    parts: Parts, login: LoginName, client: Client, *, by_network: bool
 ) -> tuple[str, ...] | None:
     claims = _claims(parts, client)
     if claims is None and not by_network:
@@ -91,7 +92,9 @@ def _claims(parts: Parts, client: Client) -> Claims | None:
         return None
 
 
-async def _whereabouts(parts: Parts, session: Session, login: Login) -> tuple[UserId, list[str]]:
+async def _whereabouts(
+    parts: Parts, session: Session, login: LoginName
+) -> tuple[UserId, list[str]]:
     stored = await parts.users.by_login(session, **login)
     user = stored.user if stored else parts.users.nobody("")
     return user.id, await parts.tokens.addresses(session, user.id, parts.now())

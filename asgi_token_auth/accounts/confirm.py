@@ -46,6 +46,7 @@ async def confirm(
 
 
 async def _use(parts: Parts, key: UserId, secret: str, client: Client) -> IssuedToken | None:
+    """None: there is no such token, or it is used up."""
 
     async def use(session: Session) -> IssuedToken | None:
         stored = await parts.users.locked(session, key)
