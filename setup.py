@@ -12,6 +12,7 @@ assert VERSION is not None
 POSTGRESQL = ["asyncpg>=0.29"]
 MYSQL = ["asyncmy>=0.2.10"]
 SMTP = ["aiosmtplib>=3"]
+REDIS = ["redis>=5.2,<8"]  # what limits can work with
 BCRYPT = ["bcrypt>=4.0.1,<5"]  # passlib 1.7.4 fails with bcrypt 5
 DEMO = ["uvicorn>=0.30", "websockets>=13"]
 # The peers and what they need; wrk is the system's.
@@ -42,6 +43,7 @@ TEST = [
     *MYSQL,
     *BCRYPT,
     *SMTP,
+    *REDIS,
     *DEMO,
     "pytest>=8.3",
     "pytest-asyncio>=0.24",
@@ -81,11 +83,13 @@ setup(
         "email-validator>=2.1",
         "idna>=3.7",
         "jinja2>=3.1.5",
+        "limits>=4.2",
     ],
     extras_require={
         "postgresql": POSTGRESQL,
         "mysql": MYSQL,
         "smtp": SMTP,
+        "redis": REDIS,
         "bcrypt": BCRYPT,
         "demo": DEMO,
         "benchmarks": BENCHMARKS,

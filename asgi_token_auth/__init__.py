@@ -11,6 +11,7 @@ from asgi_token_auth.exceptions import (
     MailError,
     MailRefused,
     SettingsError,
+    Throttled,
     TokenAuthError,
     UnknownCredentials,
 )
@@ -27,6 +28,7 @@ from asgi_token_auth.middleware import TokenAuthMiddleware
 from asgi_token_auth.settings import PasswordPolicy, Settings
 from asgi_token_auth.storage.tables import users_table
 from asgi_token_auth.storage.users import User
+from asgi_token_auth.throttling import Limits
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,7 @@ __all__ = [
     "InvalidFields",
     "InvalidToken",
     "IssuedToken",
+    "Limits",
     "Mail",
     "MailError",
     "MailRefused",
@@ -53,6 +56,7 @@ __all__ = [
     "SMTPTransport",
     "Settings",
     "SettingsError",
+    "Throttled",
     "TokenAuth",
     "TokenAuthError",
     "TokenAuthMiddleware",

@@ -33,6 +33,7 @@ from asgi_token_auth.storage.tables import (
 )
 from asgi_token_auth.storage.tokens import Tokens
 from asgi_token_auth.storage.users import Users
+from asgi_token_auth.throttling import Throttle
 from asgi_token_auth.tokens import TokenSigner
 from asgi_token_auth.verification import Verifier
 from asgi_token_auth.wrapping import WrappedApp
@@ -79,6 +80,11 @@ class TokenAuth:
         database_connections, database_timeout: the most connections (8), and how long a request
             waits for the database (5 seconds).
         maximum_body_bytes: the largest request body (16 KiB).
+        limits: `Limits` on attempts; None: no attempt is counted.
+        throttle_storage: the URL of a Redis in which processes count together; by default each
+            counts in its own memory.
+        trusted_proxies: addresses and networks of the proxies whose X-Forwarded-For is believed,
+            and "unix" for those that come by a Unix socket; by default none.
         clock: the time now, aware.
 
     Raises:
@@ -165,6 +171,7 @@ class TokenAuth:
         await self._housekeeper.stop()
         await self.sender.stop()
         await self.verifier.stop()
+        await self._throttle.close()
         await self._database.disconnect()
 
     async def __aenter__(self) -> "TokenAuth":
@@ -184,6 +191,9 @@ class TokenAuth:
             revocations_table(self.metadata, self.users), self._database.dialect, settings.clock
         )
         outbox, sender = self._mail()
+        self._throttle = Throttle(
+            settings.limits, settings.throttle_storage, settings.keys[0], settings.clock
+        )
         return Parts(
             settings=settings,
             database=self._database,
@@ -199,6 +209,7 @@ class TokenAuth:
             ),
             signer=TokenSigner(settings.keys, settings.algorithm, settings.clock),
             messages=Builders(settings),
+            throttle=self._throttle,
         )
 
     def _mail(self) -> tuple[Outbox, Sender]:

@@ -11,7 +11,8 @@
     │   │   ├── MissingToken
     │   │   ├── MalformedCredentials
     │   │   └── InvalidToken
-    │   └── SessionNotFound
+    │   ├── SessionNotFound
+    │   └── Throttled              too many attempts: when to try again
     ├── Unavailable                try again later
     │   ├── DatabaseUnavailable
     │   └── HashingOverloaded
@@ -123,6 +124,16 @@ class SessionNotFound(Refusal):
 
     def __init__(self) -> None:
         super().__init__("Not found")
+
+
+class Throttled(Refusal):
+    """Too many attempts (RFC 6585, section 4). `retry_after` is in whole seconds, at least 1."""
+
+    code = "throttled"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many attempts, please try again later")
+        self.retry_after = retry_after
 
 
 class Unavailable(TokenAuthError):

@@ -14,8 +14,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from asgi_token_auth.addresses import TrustedProxies
 from asgi_token_auth.clock import Clock, utc_now
 from asgi_token_auth.exceptions import SettingsError
+from asgi_token_auth.throttling import Limits
 
 if TYPE_CHECKING:
     import databases
@@ -94,6 +96,9 @@ class Settings:
     database_connections: int = 8
     database_timeout: timedelta = timedelta(seconds=5)
     maximum_body_bytes: int = 16 * 1024
+    limits: Limits | None = dataclasses.field(default_factory=Limits)
+    throttle_storage: str | None = None
+    trusted_proxies: Sequence[str] = ()
     clock: Clock = utc_now
 
     def __post_init__(self) -> None:
@@ -170,6 +175,13 @@ def _value_faults(settings: Settings) -> list[str]:
         or isinstance(settings.mail_templates, str | os.PathLike),
         "mail_language must be callable": settings.mail_language is None
         or callable(settings.mail_language),
+        "limits must be Limits, or None": isinstance(settings.limits, Limits | None),
+        "throttle_storage must be the URL of a Redis": isinstance(
+            settings.throttle_storage, str | None
+        ),
+        "trusted_proxies must be addresses, networks or 'unix'": _are_proxies(
+            settings.trusted_proxies
+        ),
         "clock must be callable": callable(settings.clock),
         "revocation_lag must be a timedelta, zero or positive": _is_lag(settings.revocation_lag),
         **{
@@ -207,12 +219,21 @@ TEXTS = (
     "disclose_accounts",
     "mail_templates",
     "mail_transport",
+    "throttle_storage",
     *LINKS,
 )
 
 
 def _is_sender(sender: object) -> bool:
     return isinstance(sender, str) and "@" in sender and sender.isprintable() and "," not in sender
+
+
+def _are_proxies(proxies: Any) -> bool:
+    try:
+        TrustedProxies(proxies)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _is_duration(settings: Settings, name: str) -> bool:
@@ -288,6 +309,18 @@ def _from_text(name: str, text: str) -> Any:
         return int(text)
     if name == "password_policy":
         return {"recommended": PasswordPolicy.recommended(), "default": PasswordPolicy()}[text]
+    if name == "trusted_proxies":
+        return tuple(proxy.strip() for proxy in text.split(",") if proxy.strip())
+    if name == "limits":
+        return None if text.lower() in ("none", "off") else _limits_from(text)
     if name == "send_mail":
         return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
     raise KeyError(name)
+
+
+def _limits_from(text: str) -> Limits:
+    """The defaults, but for what a JSON object says."""
+    changed = json.loads(text)
+    if not isinstance(changed, dict) or not set(changed) <= set(Limits.names()):
+        raise ValueError(text)
+    return Limits(**changed)

@@ -66,11 +66,13 @@ def token_in(mail: Mail) -> str:
 
 
 def settings(mailbox: Mailbox, clock: SettableClock | None = None) -> dict[str, Any]:
-    """Settings for a TokenAuth under test: mails into `mailbox`, hashes that cost nothing."""
+    """Settings for a TokenAuth under test: mails into `mailbox`, hashes that cost nothing, no
+    limits on attempts."""
     return {
         "secret_key": SECRET_KEY,
         "email_sender": "app@example.com",
         "mail_transport": mailbox,
         "password_context": cheapest_context(),
+        "limits": None,
         **({"clock": clock} if clock else {}),
     }

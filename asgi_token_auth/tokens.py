@@ -79,8 +79,8 @@ class TokenSigner:
             )
         )
 
-    def check(self, token: str) -> Claims:
-        """The claims of a good token.
+    def check(self, token: str, *, expired_too: bool = False) -> Claims:
+        """The claims of a good token; with `expired_too` also of one that was good.
 
         Raises:
             InvalidToken: whatever else it is.
@@ -97,9 +97,9 @@ class TokenSigner:
         except Exception as error:
             # jose lets RecursionError, OverflowError, AttributeError and more escape.
             raise InvalidToken from error
-        return self._claims(payload)
+        return self._claims(payload, expired_too)
 
-    def _claims(self, payload: dict[str, Any]) -> Claims:
+    def _claims(self, payload: dict[str, Any], expired_too: bool) -> Claims:
         user_id, token_id = payload.get("id"), payload.get("token_id")
         issued_at, expires_at = payload.get("iat"), payload.get("exp")
         if type(user_id) not in (int, str) or type(token_id) is not str:
@@ -110,7 +110,7 @@ class TokenSigner:
         not_before = payload.get("nbf", 0)
         if type(not_before) is not int or not_before > now:
             raise InvalidToken
-        if expires_at <= now or issued_at > now + CLOCK_SKEW_SECONDS:
+        if issued_at > now + CLOCK_SKEW_SECONDS or (expires_at <= now and not expired_too):
             raise InvalidToken
         return Claims(user_id, token_id, issued_at, expires_at)  # type: ignore[arg-type]
 

@@ -65,6 +65,7 @@ async def measure(url: str, state: str, requests: int) -> dict[Kind, list[float]
             mail_cooldown=None,
             disclose_accounts="never",
             password_context=cheapest_context(),
+            limits=None,
         )
         await auth.create_tables()
         client = httpx.AsyncClient(

@@ -13,6 +13,8 @@ import asyncpg
 import httpx
 import pytest
 from databases import DatabaseURL
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -23,7 +25,9 @@ from asgi_token_auth.testing import Mailbox, SettableClock, settings
 
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/test")
 MYSQL = os.environ.get("TEST_MYSQL_URL", "mysql://root@127.0.0.1:3306/test")
+REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 HOW_TO_GET = {
+    "redis": "start Redis, or set TEST_REDIS_URL",
     "postgresql": "start PostgreSQL, or set TEST_POSTGRESQL_URL",
     "mysql": "start MariaDB, or set TEST_MYSQL_URL",
 }
@@ -86,6 +90,21 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/test.db"
 
 
+@pytest.fixture
+async def redis_url() -> str:
+    """A Redis, shared with whoever uses it: counters are kept apart by the secret key."""
+    client = Redis.from_url(REDIS)
+    try:
+        await client.ping()
+    except RedisError as error:
+        if os.environ.get("REQUIRE_SERVICES"):
+            raise
+        pytest.skip(f"no redis ({type(error).__name__}): {HOW_TO_GET['redis']}")
+    finally:
+        await client.aclose()
+    return REDIS
+
+
 async def show_user(request: Request) -> JSONResponse:
     user = request.user
     return JSONResponse(
@@ -101,6 +120,11 @@ class Service:
     client: httpx.AsyncClient
     mailbox: Mailbox
     clock: SettableClock
+    transport: httpx.ASGITransport
+
+    def come_from(self, address: str) -> None:
+        """What is called from now on comes from there."""
+        self.transport.client = (address, 5000)
 
     async def call(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
         """The response to a JSON request; a path is relative to the host."""
@@ -153,7 +177,7 @@ async def running_service(database_url: str, **overrides: Any) -> AsyncIterator[
     wrapped = auth.wrap(app, mount="/api", protect=["/api/messages"])
     transport = httpx.ASGITransport(wrapped, client=("127.0.0.1", 5000))
     async with auth, httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield Service(auth, client, mailbox, clock)
+        yield Service(auth, client, mailbox, clock, transport)
 
 
 @pytest.fixture

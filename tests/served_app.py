@@ -36,6 +36,7 @@ auth = TokenAuth(
     email_sender="app@example.com",
     mail_transport=FileTransport(tempfile.mkdtemp()),
     password_context=cheapest_context(),
+    limits=None,
 )
 routes = [Route("/api/messages", messages), WebSocketRoute("/api/messages/live", live)]
 routes += [WebSocketRoute("/api/messages/stay", stay)]

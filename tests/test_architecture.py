@@ -20,6 +20,7 @@ BANDS = (
     ("storage",),
     ("passwords", "tokens"),
     ("settings",),
+    ("throttling", "addresses"),
     ("clock", "exceptions"),
 )
 STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan", "sockets"}
@@ -33,6 +34,8 @@ DOORS = {
     "cryptography": {"mail"},
     "jinja2": {"mail"},
     "aiosmtplib": {"mail"},
+    "limits": {"throttling"},
+    "redis": {"throttling"},
     "idna": {"mail"},
     "email_validator": {"accounts"},
     "starlette": STARLETTE_BANDS,

@@ -28,7 +28,11 @@ NOBODY = Client()
 
 
 class Accounts:
-    """The operations, bound to one TokenAuth. Each raises as its module's function says."""
+    """The operations, bound to one TokenAuth. Each raises as its module's function says.
+
+    Attempts are counted, and refused with `Throttled`, as they are over HTTP; without a `client`
+    only by account.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -85,10 +89,10 @@ class Accounts:
         await update_account(self._parts, Login(user, token), fields, client)
 
     async def delete_account(
-        self, user: User, *, token: Token | None = None, **fields: Any
+        self, user: User, *, token: Token | None = None, client: Client = NOBODY, **fields: Any
     ) -> None:
         """Deletes the user, proven by `password`."""
-        await delete_account(self._parts, Login(user, token), fields)
+        await delete_account(self._parts, Login(user, token), fields, client)
 
     async def get(self, user_id: object) -> User | None:
         """The user of that id."""

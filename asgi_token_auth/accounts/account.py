@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from asgi_token_auth.accounts.attempts import count_by_address
 from asgi_token_auth.accounts.fields import (
     INVALID,
     TAKEN,
@@ -43,6 +44,7 @@ async def update_account(
     Raises:
         InvalidFields: fields are wrong or taken, or `current_password` is needed or wrong.
         InvalidToken: the token was revoked meanwhile.
+        Throttled: too many present passwords were tried with this token, or from this address.
         DatabaseUnavailable, HashingOverloaded: try again.
     """
     stored = await _stored(parts, login)
@@ -50,7 +52,7 @@ async def update_account(
     sensitive = bool({"password", "email"} & set(changes.values))
     values = await validated(parts, changes)
     if sensitive and _is_stale(parts, login):
-        await _prove(parts, stored, fields, CURRENT_PASSWORD)
+        await _prove(parts, login, stored, fields, CURRENT_PASSWORD, client)
     password, email = values.pop("password", None), values.pop("email", None)
     if email is not None and await _is_taken(parts, email):
         if parts.settings.disclose_accounts != "never":
@@ -63,17 +65,20 @@ async def update_account(
         await _write(parts, login, stored, values, email, client)
 
 
-async def delete_account(parts: Parts, login: Login, fields: Mapping[str, Any]) -> None:
+async def delete_account(
+    parts: Parts, login: Login, fields: Mapping[str, Any], client: Client
+) -> None:
     """Deletes the user and all that hangs off it, once the password is proven.
 
     Raises:
         InvalidFields: the password is missing or wrong.
         InvalidToken: the token was revoked meanwhile.
+        Throttled: too many present passwords were tried with this token, or from this address.
         DatabaseUnavailable, HashingOverloaded: try again.
     """
     stored = await _stored(parts, login)
     field = CURRENT_PASSWORD if CURRENT_PASSWORD in fields else "password"
-    await _prove(parts, stored, fields, field)
+    await _prove(parts, login, stored, fields, field, client)
 
     async def delete(session: Session) -> None:
         await _still_logged_in(parts, session, login, stored)
@@ -117,11 +122,22 @@ def _is_stale(parts: Parts, login: Login) -> bool:
     return parts.now() - login.token.created_at > recent.total_seconds() * 1000
 
 
-async def _prove(parts: Parts, stored: StoredUser, fields: Mapping[str, Any], field: str) -> None:
+async def _prove(
+    parts: Parts,
+    login: Login,
+    stored: StoredUser,
+    fields: Mapping[str, Any],
+    field: str,
+    client: Client,
+) -> None:
     errors: dict[str, str] = {}
     password = read_secret(fields, field, errors)
     if errors or too_long(parts, password):
         raise InvalidFields(errors or {field: INVALID})
+    await count_by_address(parts, "current_password", client)
+    if login.token is not None:
+        # By session: a thief of one must not keep the owner's others from changing the password.
+        await parts.throttle.count("current_password_by_session", login.token.digest)
     verification = await parts.passwords.verify(password, stored.hashed_password)
     if not verification.valid:
         raise InvalidFields({field: INVALID})

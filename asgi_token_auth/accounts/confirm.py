@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from asgi_token_auth.accounts.attempts import count_by_account, count_by_address
 from asgi_token_auth.accounts.fields import INVALID, TAKEN, read_secret
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
 from asgi_token_auth.accounts.notifying import notify
@@ -10,7 +11,7 @@ from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.database import Session, UniqueViolation
 from asgi_token_auth.storage.tokens import CONFIRMATION, EMAIL_CHANGE, MAILED, Token
-from asgi_token_auth.storage.users import StoredUser, User
+from asgi_token_auth.storage.users import StoredUser, User, UserId
 from asgi_token_auth.tokens import digest
 
 FIELD = "confirmation_token"
@@ -23,6 +24,7 @@ async def confirm(
 
     Raises:
         InvalidFields: the token is wrong, used or expired, or the address is by now another's.
+        Throttled: too many attempts of the client's address, or too many wrong ones on the user.
         DatabaseUnavailable: try again.
     """
     errors: dict[str, str] = {}
@@ -32,22 +34,33 @@ async def confirm(
     key = parts.users.parse_id(user_id)
     if key is None:
         raise InvalidFields({FIELD: INVALID})
+    await count_by_address(parts, "confirm", client)
+    issued = await _use(parts, key, secret, client)
+    if issued is None:
+        # Only what was wrong counts for the account, or strangers could keep its owner out; 256
+        # random bits need no limit on guesses.
+        await count_by_account(parts, "confirm", user=key)
+        raise InvalidFields({FIELD: INVALID})
+    parts.sender.wake()
+    return issued
 
-    async def use(session: Session) -> IssuedToken:
+
+async def _use(parts: Parts, key: UserId, secret: str, client: Client) -> IssuedToken | None:
+    """None: there is no such token, or it is used up."""
+
+    async def use(session: Session) -> IssuedToken | None:
         stored = await parts.users.locked(session, key)
         purposes = (CONFIRMATION, EMAIL_CHANGE)
         token = await parts.tokens.consume(session, digest(secret), key, purposes, parts.now())
         if stored is None or token is None:
-            raise InvalidFields({FIELD: INVALID})
+            return None
         user = await _apply(parts, session, stored.user, token, client)
         return await issue_token(parts, session, user, client)
 
     try:
-        issued = await parts.database.write(use)
+        return await parts.database.write(use)
     except UniqueViolation as violation:
         raise InvalidFields({parts.users.violated_field(violation): TAKEN}) from violation
-    parts.sender.wake()
-    return issued
 
 
 async def _apply(parts: Parts, session: Session, user: User, token: Token, client: Client) -> User:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from asgi_token_auth.accounts.attempts import admit
 from asgi_token_auth.accounts.fields import (
     normalised_email,
     normalised_username,
@@ -26,9 +27,12 @@ async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> Iss
         InvalidFields: a field is missing or not text.
         UnknownCredentials: no such user, or a wrong password.
         AccountNotConfirmed: the password is right, but the account is not confirmed.
+        Throttled: too many attempts of the client's address, or on the account.
         DatabaseUnavailable, HashingOverloaded: try again.
     """
     login, password = _read(parts, fields)
+    (name, normalised), *_ = login.items()
+    await admit(parts, "log_in", login, normalised or fields[name], client)
     for _ in range(TRIES):
         issued = await _try(parts, login, password, client)
         if issued is not None:

@@ -4,6 +4,7 @@ and show nobody whether the address has an account."""
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from asgi_token_auth.accounts.attempts import admit, count_by_account, count_by_address
 from asgi_token_auth.accounts.fields import read_email
 from asgi_token_auth.accounts.issuing import MESSAGE, mail_token
 from asgi_token_auth.accounts.parts import Client, Parts
@@ -20,9 +21,15 @@ async def resend_confirmation(parts: Parts, fields: Mapping[str, Any], client: C
 
     Raises:
         InvalidFields: it is no address; or not known, where `disclose_accounts="always"`.
+        Throttled: too many requests of the client's address, or for that mailbox.
         DatabaseUnavailable: try again.
     """
-    await _mail(parts, fields, CONFIRMATION, lambda user: user.confirmed_at is None, client)
+    email = _read(fields)
+    await count_by_address(parts, "resend_confirmation", client)
+    # No device can be known of an account that waits for its first token. What strangers ask
+    # for, its owner is mailed: the last mail before the limit stays good for days.
+    await count_by_account(parts, "resend_confirmation", email=email)
+    await _mail(parts, email, CONFIRMATION, lambda user: user.confirmed_at is None, client)
 
 
 async def request_password_reset(parts: Parts, fields: Mapping[str, Any], client: Client) -> None:
@@ -30,23 +37,29 @@ async def request_password_reset(parts: Parts, fields: Mapping[str, Any], client
 
     Raises:
         InvalidFields: it is no address; or not known, where `disclose_accounts="always"`.
+        Throttled: too many requests of the client's address, or for that mailbox.
         DatabaseUnavailable: try again.
     """
-    await _mail(parts, fields, PASSWORD_RESET, lambda user: True, client)
+    email = _read(fields)
+    await admit(parts, "request_password_reset", {"email": email}, email, client)
+    await _mail(parts, email, PASSWORD_RESET, lambda user: True, client)
 
 
-async def _mail(
-    parts: Parts,
-    fields: Mapping[str, Any],
-    purpose: Purpose,
-    applies: Callable[[User], bool],
-    client: Client,
-) -> None:
+def _read(fields: Mapping[str, Any]) -> str:
     errors: dict[str, str] = {}
     email = read_email(fields, errors)
     if errors:
         raise InvalidFields(errors)
+    return email
 
+
+async def _mail(
+    parts: Parts,
+    email: str,
+    purpose: Purpose,
+    applies: Callable[[User], bool],
+    client: Client,
+) -> None:
     async def write(session: Session) -> bool:
         found = await parts.users.by_login(session, email=email)
         nobody = parts.users.nobody(email)

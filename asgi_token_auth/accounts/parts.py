@@ -12,12 +12,16 @@ from asgi_token_auth.storage.database import Database
 from asgi_token_auth.storage.revocations import Revocations
 from asgi_token_auth.storage.tokens import Tokens
 from asgi_token_auth.storage.users import Users
+from asgi_token_auth.throttling import Throttle
 from asgi_token_auth.tokens import TokenSigner
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Who asks: noted with the token that a login gives.
+    """Who asks: noted with the token that a login gives, and counted.
+
+    `device` is an access token that the client has of an earlier login, good or not: by it an
+    account's owner goes on where strangers have used up the attempts on the account.
 
     `request` is the HTTP request where there is one. No operation looks into it; the
     application's mail builders are given it.
@@ -25,6 +29,7 @@ class Client:
 
     user_agent: str | None = None
     address: str | None = None
+    device: str | None = dataclasses.field(default=None, repr=False)
     request: Any = dataclasses.field(default=None, repr=False)
 
 
@@ -42,6 +47,7 @@ class Parts:
     passwords: PasswordHasher
     signer: TokenSigner
     messages: Builders
+    throttle: Throttle
 
     def now(self) -> int:
         """Milliseconds since the epoch, by the configured clock."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from asgi_token_auth.accounts.attempts import count_by_account, count_by_address
 from asgi_token_auth.accounts.fields import (
     BLANK,
     INVALID,
@@ -29,11 +30,17 @@ async def reset_password(parts: Parts, fields: Mapping[str, Any], client: Client
 
     Raises:
         InvalidFields: the token is wrong, used or expired, or the password is not acceptable.
+        Throttled: too many attempts of the client's address, or too many wrong ones on the user.
         DatabaseUnavailable, HashingOverloaded: try again.
     """
     key, secret, password = _read(parts, fields)
+    await count_by_address(parts, "reset_password", client)
     # Looked at before it is used: without a good token nobody makes us hash.
     user = await parts.database.read(lambda session: _owner(parts, session, key, secret))
+    if user is None:
+        # Only what was wrong counts for the account, or strangers could keep its owner out.
+        await count_by_account(parts, "reset_password", user=key)
+        raise InvalidFields({FIELD: INVALID})
     values = await validated(parts, Changes("reset_password", user, {"password": password}))
     new_hash = await parts.passwords.hash(values["password"])
     issued = await parts.database.write(
@@ -59,11 +66,11 @@ def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[UserId, str, str]:
     return key, secret, fields["password"]
 
 
-async def _owner(parts: Parts, session: Session, key: UserId, secret: str) -> User:
+async def _owner(parts: Parts, session: Session, key: UserId, secret: str) -> User | None:
     token = await parts.tokens.find(session, digest(secret), key, (PASSWORD_RESET,), parts.now())
     stored = await parts.users.by_id(session, key) if token else None
     if token is None or stored is None or token.sent_to != stored.user.email:
-        raise InvalidFields({FIELD: INVALID})
+        return None
     return stored.user
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from asgi_token_auth.accounts.attempts import count_by_account, count_by_address
 from asgi_token_auth.accounts.fields import (
     BLANK,
     TAKEN,
@@ -28,9 +29,16 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
 
     Raises:
         InvalidFields: fields are wrong, or the e-mail address or username is taken.
+        Throttled: too many attempts of the client's address, or with that e-mail address or
+            username.
         DatabaseUnavailable, HashingOverloaded: try again.
     """
     changes = _read(parts, fields)
+    # Before the application's own validator, whatever that may cost.
+    await count_by_address(parts, "sign_up", client)
+    if not changes.errors:
+        names = {name: changes[name] for name in ("email", "username") if name in changes}
+        await count_by_account(parts, "sign_up", **names)
     values = await validated(parts, changes)
     password = values.pop("password")
     row = {**values, "hashed_password": await parts.passwords.hash(password)}

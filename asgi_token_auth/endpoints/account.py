@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.accounts.account import delete_account, update_account
 from asgi_token_auth.endpoints.bodies import nested
-from asgi_token_auth.endpoints.endpoint import EndpointGroup, as_json, client_of, endpoint, ok
+from asgi_token_auth.endpoints.endpoint import EndpointGroup, as_json, endpoint, ok
 from asgi_token_auth.endpoints.errors import NO_STORE
 from asgi_token_auth.storage.users import User
 
@@ -28,14 +28,14 @@ class AccountEndpoints(EndpointGroup):
         fields = nested(body, "account")
         if "current_password" in body:
             fields = {"current_password": body["current_password"], **fields}
-        await update_account(self._parts, login, fields, client_of(request))
+        await update_account(self._parts, login, fields, self._client(request))
         return ok()
 
     @endpoint
     async def delete_account(self, request: Request) -> Response:
         """DELETE /account"""
         login = await self._login(request)
-        await delete_account(self._parts, login, await self._body(request))
+        await delete_account(self._parts, login, await self._body(request), self._client(request))
         return ok()
 
 

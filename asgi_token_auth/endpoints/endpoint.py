@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.accounts import Client, IssuedToken, Login, Parts
+from asgi_token_auth.addresses import TrustedProxies
 from asgi_token_auth.bearer import parse_bearer, read_authorization
 from asgi_token_auth.endpoints.bodies import BadBody, read_json
 from asgi_token_auth.endpoints.errors import NO_STORE, base_error, error_response
-from asgi_token_auth.exceptions import TokenAuthError
+from asgi_token_auth.exceptions import TokenAuthError, TokenRefused
 from asgi_token_auth.verification import Verifier
 
 E = TypeVar("E", bound="EndpointGroup")
@@ -23,6 +24,7 @@ class EndpointGroup:
     def __init__(self, parts: Parts, verifier: Verifier) -> None:
         self._parts = parts
         self._verifier = verifier
+        self._proxies = TrustedProxies(parts.settings.trusted_proxies)
 
     async def _body(self, request: Request) -> dict[str, Any]:
         return await read_json(request, self._parts.settings.maximum_body_bytes)
@@ -31,6 +33,17 @@ class EndpointGroup:
         header = read_authorization(request.scope["headers"])
         verified = await self._verifier.verify(parse_bearer(header))
         return Login(verified.user, verified.token)
+
+    def _client(self, request: Request) -> Client:
+        """Who asks, as far as it can be told: forwarded headers are believed of known proxies."""
+        peer = request.client.host if request.client else None
+        forwarded = request.headers.getlist("x-forwarded-for")
+        return Client(
+            user_agent=request.headers.get("user-agent"),
+            address=self._proxies.client_address(peer, forwarded),
+            device=_device(request),
+            request=request,
+        )
 
 
 def endpoint(
@@ -50,13 +63,12 @@ def endpoint(
     return answer
 
 
-def client_of(request: Request) -> Client:
-    """Who asks, as far as it can be told without believing forwarded headers."""
-    return Client(
-        user_agent=request.headers.get("user-agent"),
-        address=request.client.host if request.client else None,
-        request=request,
-    )
+def _device(request: Request) -> str | None:
+    """The token that comes with a request which needs none. Whatever else it is, is nothing."""
+    try:
+        return parse_bearer(read_authorization(request.scope["headers"])).decode("ascii")
+    except TokenRefused:
+        return None
 
 
 def ok() -> Response:

@@ -14,6 +14,7 @@ from asgi_token_auth.exceptions import (
     MalformedCredentials,
     MissingToken,
     SessionNotFound,
+    Throttled,
     TokenAuthError,
     TokenRefused,
     Unavailable,
@@ -28,6 +29,7 @@ STATUS: dict[type[TokenAuthError], int] = {
     InvalidToken: 401,
     MalformedCredentials: 400,
     SessionNotFound: 404,
+    Throttled: 429,
     DatabaseUnavailable: 503,
     HashingOverloaded: 503,
 }
@@ -55,6 +57,6 @@ def _content(error: TokenAuthError) -> dict[str, Any]:
 def _headers(error: TokenAuthError) -> dict[str, str]:
     if isinstance(error, TokenRefused):
         return {"WWW-Authenticate": challenge(error)}
-    if isinstance(error, Unavailable):
+    if isinstance(error, Throttled | Unavailable):
         return {"Retry-After": str(error.retry_after)}
     return {}

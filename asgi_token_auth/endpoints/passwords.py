@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from asgi_token_auth.accounts.mail_request import request_password_reset
 from asgi_token_auth.accounts.reset_password import reset_password
-from asgi_token_auth.endpoints.endpoint import EndpointGroup, client_of, endpoint, ok, token_reply
+from asgi_token_auth.endpoints.endpoint import EndpointGroup, endpoint, ok, token_reply
 
 
 class PasswordEndpoints(EndpointGroup):
@@ -14,11 +14,11 @@ class PasswordEndpoints(EndpointGroup):
     @endpoint
     async def request_password_reset(self, request: Request) -> Response:
         """POST /password_resets"""
-        await request_password_reset(self._parts, await self._body(request), client_of(request))
+        await request_password_reset(self._parts, await self._body(request), self._client(request))
         return ok()
 
     @endpoint
     async def reset_password(self, request: Request) -> Response:
         """POST /password_resets/reset"""
         fields = await self._body(request)
-        return token_reply(await reset_password(self._parts, fields, client_of(request)))
+        return token_reply(await reset_password(self._parts, fields, self._client(request)))

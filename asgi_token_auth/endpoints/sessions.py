@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.accounts.log_in import log_in
 from asgi_token_auth.accounts.sessions import SCOPES, list_sessions, log_out, revoke_session
-from asgi_token_auth.endpoints.endpoint import EndpointGroup, client_of, endpoint, ok, token_reply
+from asgi_token_auth.endpoints.endpoint import EndpointGroup, endpoint, ok, token_reply
 from asgi_token_auth.endpoints.errors import NO_STORE
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.tokens import Token
@@ -21,7 +21,7 @@ class SessionEndpoints(EndpointGroup):
     async def log_in(self, request: Request) -> Response:
         """POST /sessions"""
         fields = await self._body(request)
-        return token_reply(await log_in(self._parts, fields, client_of(request)))
+        return token_reply(await log_in(self._parts, fields, self._client(request)))
 
     @endpoint
     async def list_sessions(self, request: Request) -> Response:

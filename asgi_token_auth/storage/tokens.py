@@ -39,6 +39,7 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Token))
 
 # A query has one of these numbers of digests, so that each has its SQL made and prepared once.
 BATCHES = (1, 10, 100)
+MOST_ADDRESSES = 50
 
 
 class Tokens:
@@ -125,6 +126,17 @@ class Tokens:
             self.table.c.expires_at > now,
         ).order_by(self.table.c.created_at.desc(), self.table.c.digest)
         return [token for row in await session.all(statement) if (token := _token(row))]
+
+    async def addresses(self, session: Session, user_id: UserId, now: int) -> list[str]:
+        """The addresses that the user's newest live authentication tokens were given to."""
+        statement = select(self.table.c.address).where(
+            self.table.c.user_id == user_id,
+            self.table.c.purpose == AUTHENTICATION,
+            self.table.c.expires_at > now,
+            self.table.c.address.is_not(None),
+        )
+        newest = statement.order_by(self.table.c.created_at.desc()).limit(MOST_ADDRESSES)
+        return [row[0] for row in await session.all(newest)]
 
     async def revoke(
         self,

@@ -19,10 +19,11 @@ PASSWORD = "correct horse battery staple"  # noqa: S105
 
 
 def new_auth(database: str, **settings: Any) -> TokenAuth:
-    """A TokenAuth that sends nothing."""
+    """A TokenAuth that sends nothing and refuses no attempt."""
+    quiet: dict[str, Any] = {"send_mail": False, "limits": None}
     sender = "app@example.com"
     return TokenAuth(
-        database=database, secret_key=SECRET_KEY, email_sender=sender, send_mail=False, **settings
+        database=database, secret_key=SECRET_KEY, email_sender=sender, **{**quiet, **settings}
     )
 
 
