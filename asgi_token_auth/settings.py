@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from asgi_token_auth.clock import Clock, utc_now
 from asgi_token_auth.exceptions import SettingsError
-from asgi_token_auth.signing_keys import KINDS, KeyPair, read_key_pairs
+from asgi_token_auth.signing_keys import KINDS, KeyPair, is_asymmetric, read_key_pairs
 
 if TYPE_CHECKING:
     import databases
@@ -168,7 +168,7 @@ def _key_fault(key: bytes) -> str | None:
         )
     if key.lower().startswith(tuple(placeholder.encode() for placeholder in PLACEHOLDERS)):
         return "secret_key is guessable (try: asgi-token-auth generate-secret)"
-    if b"-----BEGIN" in key or key.startswith((b"ssh-", b"0\x82")):
+    if is_asymmetric(key):
         # A public key used as an HMAC secret is the algorithm-confusion attack (CVE-2024-33663).
         return "secret_key looks like an asymmetric key, and a public key is no secret"
     return None
@@ -179,7 +179,7 @@ def _signing_key_faults(settings: Settings) -> list[str]:
         return []  # which is told already
     try:
         pairs = settings.key_pairs
-    except TypeError:
+    except (TypeError, UnicodeEncodeError):
         return ["signing_key must be PEM text or bytes, or a sequence of them"]
     except ValueError as error:
         return [f"signing_key {error}"]

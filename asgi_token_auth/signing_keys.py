@@ -5,14 +5,22 @@ import hashlib
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from functools import partial
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    load_der_private_key,
+    load_der_public_key,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 RSA_MINIMUM_BITS = 2048  # RFC 7518, section 3.3
 RSA_MAXIMUM_BITS = 8192  # anything longer is for nobody's good, and its tokens are for no header
 COORDINATE_BYTES = 32  # of a point on P-256
+DER_SEQUENCE = b"0\x82"  # of 256 bytes or more: RSA; the shorter ones are tried
+MARKS = (b"-----BEGIN", b"---- BEGIN", b"ssh-", b"ecdsa-sha2-", b'"kty"')
 KINDS = {"RS256": "an RSA key", "ES256": "an EC key on the curve P-256"}
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -67,6 +75,21 @@ def read_key_pairs(
     if not pairs or pairs[0].private is None:
         raise ValueError("must begin with a private key: the first signs")
     return pairs
+
+
+def is_asymmetric(secret: bytes) -> bool:
+    """Whether what should be a secret is a key of a pair: PEM, OpenSSH, JWK or DER."""
+    if secret.startswith(DER_SEQUENCE) or any(mark in secret for mark in MARKS):
+        return True
+    for load in (load_der_public_key, partial(load_der_private_key, password=None)):
+        try:
+            load(secret)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        except TypeError:
+            pass  # it wants a password
+        return True
+    return False
 
 
 def _read(pem: object, algorithm: str) -> KeyPair:
