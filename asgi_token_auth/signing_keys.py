@@ -96,6 +96,8 @@ def _read(pem: object, algorithm: str) -> KeyPair:
     text = pem.encode() if isinstance(pem, str) else pem
     if not isinstance(text, bytes):
         raise ValueError("must be PEM text or bytes, or a sequence of them")
+    if text.count(b"KEY-----") > 2:  # the others would be passed over
+        raise ValueError("must have each PEM by itself: a sequence of them")
     key = _load(text)
     private = key if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) else None
     public = private.public_key() if private is not None else key
