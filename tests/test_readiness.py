@@ -19,7 +19,7 @@ from asgi_token_auth.passwords import recommended_context
 from asgi_token_auth.testing import Mailbox
 from asgi_token_auth.testing import settings as settings_for_tests
 
-DEADLINE = timedelta(seconds=0.5)
+DEADLINE = timedelta(seconds=0.25)
 PATIENCE_SECONDS = 10.0
 READY = Readiness(database=True, hashing=True)
 
@@ -70,16 +70,23 @@ async def test_without_tables_nothing_is_ready(database_url: str) -> None:
         assert await auth.ready()
 
 
+def impatient(database_url: object) -> TokenAuth:
+    """One that waits for its database as short as a test can."""
+    options = settings_for_tests(Mailbox())
+    return TokenAuth(database=database_url, database_timeout=DEADLINE, **options)
+
+
 @contextlib.asynccontextmanager
 async def behind_a_proxy(database_url: str) -> AsyncIterator[tuple[TokenAuth, StallingProxy]]:
     """A service whose network can be made to fail."""
     url = DatabaseURL(database_url)
     port = url.port or {"postgresql": 5432, "mysql": 3306}[url.dialect]
     async with StallingProxy(url.hostname or "127.0.0.1", port) as proxy:
-        own = str(url.replace(hostname="127.0.0.1", port=proxy.port))
-        async with running_service(own, database_timeout=DEADLINE) as service:
-            await becomes_ready(service.auth)
-            yield service.auth, proxy
+        async with running_service(database_url):
+            pass  # the tables
+        async with impatient(str(url.replace(hostname="127.0.0.1", port=proxy.port))) as auth:
+            await becomes_ready(auth)
+            yield auth, proxy
 
 
 @pytest.mark.parametrize("what_hangs", [{}, {"only_answers": True}], ids=["all", "answers"])
@@ -92,8 +99,11 @@ async def test_a_database_that_hangs_is_not_ready_until_it_answers(
     async with behind_a_proxy(database_url) as (auth, proxy):
         proxy.stall(**what_hangs)
         await assert_not_ready(auth)
-        proxy.go_on()
-        await becomes_ready(auth)
+        async with impatient(auth.settings.database) as late:  # which hangs in connecting
+            await assert_not_ready(late)
+            proxy.go_on()
+            await becomes_ready(auth)
+            await becomes_ready(late)
         assert (await asked(auth)).status_code == 200
 
 
@@ -104,11 +114,7 @@ async def test_a_database_that_is_down_is_not_ready_until_it_is_back(database_ur
     async with behind_a_proxy(database_url) as (auth, proxy):
         proxy.cut()
         await assert_not_ready(auth)
-        async with TokenAuth(
-            database=auth.settings.database,
-            database_timeout=DEADLINE,
-            **settings_for_tests(Mailbox()),
-        ) as late:
+        async with impatient(auth.settings.database) as late:
             await assert_not_ready(late)
             await proxy.restore()
             await becomes_ready(auth)
