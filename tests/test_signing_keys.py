@@ -5,6 +5,8 @@ import base64
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -129,6 +131,14 @@ SMALL, WRONG_CURVE = rsa.generate_private_key(65537, 1024), ec.generate_private_
         ({"secret_key": public_bytes(EC, Encoding.DER)}, "secret_key looks like an asymmetric key"),
         ({"secret_key": public_bytes(RSA, Encoding.DER)}, "looks like an asymmetric key"),
         ({"secret_key": public_bytes(RSA, Encoding.DER) + b"\n"}, "like an asymmetric key"),
+        (
+            {
+                "secret_key": EC.private_bytes(
+                    Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"pw")
+                )
+            },
+            "secret_key looks like an asymmetric key",
+        ),
         ({"secret_key": "ssh-ed25519 " + "A" * 40}, "looks like an asymmetric key"),
         ({"secret_key": "a key, ecdsa-sha2-nistp256 " + "A" * 40}, "looks like an asymmetric key"),
         ({"secret_key": json.dumps(pairs("ES256")[0].published())}, "an asymmetric key"),
@@ -188,6 +198,19 @@ def test_a_key_id_is_the_thumbprint() -> None:
 
     assert pair.key_id == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
     assert pair.published()["n"] == modulus
+
+
+def test_the_package_that_scanners_flag_is_not_used() -> None:
+    """python-jose brings ecdsa along (CVE-2024-23342); signing leaves it where it is."""
+    program = (
+        "import sys; from asgi_token_auth.tokens import TokenSigner; from datetime import *;"
+        "from asgi_token_auth.signing_keys import read_key_pairs as read;"
+        "signer = TokenSigner(read(sys.argv[1], 'ES256'), 'ES256', lambda: datetime.now(UTC));"
+        "signer.check(signer.issue(1, 't', 0, 2**40)); print('ecdsa' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, private_pem(EC)]
+
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 # --- what is published
