@@ -51,6 +51,7 @@ TEST = [
     "hypothesis>=6.100",
     "aiosmtpd>=1.4.6",
     "trustme>=1.2",
+    "PyJWT>=2.9",
     "hypercorn>=0.17",
     "granian>=1.6",
     "fastapi>=0.115",

@@ -1,6 +1,7 @@
 """Stateful, revocable Bearer-token authentication for any ASGI app."""
 
 from asgi_token_auth.accounts import Changes, IssuedToken
+from asgi_token_auth.accounts.readiness import Readiness
 from asgi_token_auth.auth import TokenAuth
 from asgi_token_auth.exceptions import (
     AccountNotConfirmed,
@@ -53,6 +54,7 @@ __all__ = [
     "MailgunTransport",
     "MemoryTransport",
     "PasswordPolicy",
+    "Readiness",
     "SMTPTransport",
     "Settings",
     "SettingsError",

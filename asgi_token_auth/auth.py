@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from asgi_token_auth.accounts import Accounts, Parts
 from asgi_token_auth.accounts.housekeeping import Housekeeper
+from asgi_token_auth.accounts.readiness import Readiness, readiness
 from asgi_token_auth.endpoints import Endpoints
 from asgi_token_auth.endpoints.routes import build_app
 from asgi_token_auth.exceptions import SettingsError
@@ -49,7 +50,11 @@ class TokenAuth:
         users: the SQLAlchemy table of users; by default `users_table()`.
         user_fields: the extra columns of `users` that clients may set; by default those of plain
             text without a default of their own.
-        algorithm: HS256, HS384 or HS512.
+        algorithm: HS256, HS384 or HS512, signed with `secret_key`; or RS256 or ES256.
+        signing_key: for RS256 (2048 bits or more) and ES256 (P-256) the PEM of a private key; or
+            several PEMs: the first signs, all verify, and those that only verify may be public.
+        issuer, audience: the claims `iss` and `aud`; a token without them, or with others, is
+            invalid.
         password_context: a passlib CryptContext; by default argon2id.
         password_policy: lengths; `PasswordPolicy.recommended()` is the one to deploy with.
         token_lifetime: how long a login lasts (7 days).
@@ -100,7 +105,7 @@ class TokenAuth:
             connections=self.settings.database_connections,
             timeout=self.settings.database_timeout.total_seconds(),
         )
-        parts = self._parts()
+        self._parts = parts = self._build_parts()
         self.outbox, self.sender = parts.outbox, parts.sender
         self._housekeeper = Housekeeper(parts)
         self.accounts = Accounts(parts)
@@ -152,6 +157,11 @@ class TokenAuth:
         """
         await create_tables(self._database, [self.users, *self.metadata.sorted_tables])
 
+    async def ready(self) -> Readiness:
+        """Whether this process can serve, for a load balancer: true if the database answers within
+        `database_timeout` and one more password may wait to be hashed. Raises nothing."""
+        return await readiness(self._parts)
+
     async def forget(self, user_id: object) -> None:
         """Makes what the application itself changed of a user, or of the user's tokens, count:
         here at once, in every process within `revocation_lag`.
@@ -184,7 +194,7 @@ class TokenAuth:
     def _users_table(self) -> sqlalchemy.Table:
         return users_table() if self.settings.users is None else self.settings.users
 
-    def _parts(self) -> Parts:
+    def _build_parts(self) -> Parts:
         settings = self.settings
         users = Users(self.users, self._database.dialect, settings.user_fields)
         self._revocations = self._database.revocations = Revocations(
@@ -207,7 +217,13 @@ class TokenAuth:
                 threads=settings.hashing_threads,
                 queue=settings.hashing_queue,
             ),
-            signer=TokenSigner(settings.keys, settings.algorithm, settings.clock),
+            signer=TokenSigner(
+                settings.token_keys,
+                settings.algorithm,
+                settings.clock,
+                issuer=settings.issuer,
+                audience=settings.audience,
+            ),
             messages=Builders(settings),
             throttle=self._throttle,
         )

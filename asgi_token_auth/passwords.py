@@ -99,6 +99,11 @@ class PasswordHasher:
         """The most bytes the scheme for new hashes takes without truncating; None: no limit."""
         return 72 if str(self._context.default_scheme()) == "bcrypt" else None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more password would be taken."""
+        return self._pending < self._limit
+
     async def hash(self, password: str) -> str:
         """The hash to store.
 
@@ -132,7 +137,7 @@ class PasswordHasher:
         return Verification(bool(valid) and stored is not None, new_hash)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._pending >= self._limit:
+        if not self.has_room:
             raise HashingOverloaded
         self._pending += 1
         try:

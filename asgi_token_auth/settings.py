@@ -7,6 +7,7 @@ Nothing here is read at import, nothing is global: one frozen `Settings` hangs o
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from asgi_token_auth.addresses import TrustedProxies
 from asgi_token_auth.clock import Clock, utc_now
 from asgi_token_auth.exceptions import SettingsError
+from asgi_token_auth.signing_keys import KINDS, KeyPair, is_asymmetric, read_key_pairs
 from asgi_token_auth.throttling import Limits
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 
     from asgi_token_auth.mail.transports import MailTransport
 
-ALGORITHMS = ("HS256", "HS384", "HS512")
+ALGORITHMS = ("HS256", "HS384", "HS512", *KINDS)
 MINIMUM_KEY_BYTES = 32  # RFC 7518, section 3.2: as long as the hash of HS256
+LONGEST_NAME = 255  # of an issuer or audience, in characters: tokens must fit into a header
 ENVIRONMENT_PREFIX = "TOKEN_AUTH_"
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "very secret", "your-secret", "your_secret")
 
@@ -70,6 +73,9 @@ class Settings:
     users: sqlalchemy.Table | None = None
     user_fields: Sequence[str] | None = None
     algorithm: str = "HS256"
+    signing_key: str | bytes | Sequence[str | bytes] | None = None
+    issuer: str | None = None
+    audience: str | None = None
     password_context: CryptContext | None = None
     password_policy: PasswordPolicy = PasswordPolicy()
     token_lifetime: timedelta = timedelta(days=7)
@@ -118,6 +124,17 @@ class Settings:
         several = (given,) if isinstance(given, str | bytes) else tuple(given)
         return tuple(key.encode() if isinstance(key, str) else key for key in several)
 
+    @functools.cached_property
+    def key_pairs(self) -> tuple[KeyPair, ...]:
+        """The signing keys: the first signs, all verify. None where `secret_key` does both."""
+        given = self.signing_key
+        return () if given is None else read_key_pairs(given, self.algorithm)
+
+    @property
+    def token_keys(self) -> tuple[bytes, ...] | tuple[KeyPair, ...]:
+        """What tokens are signed with: keys of one family, never of both (CVE-2024-33663)."""
+        return self.key_pairs or self.keys
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Self:
         """Settings from `TOKEN_AUTH_*`; `overrides` win. Durations are in seconds.
@@ -128,7 +145,12 @@ class Settings:
         return cls(**{**_read_environment(environ), **overrides})
 
     def _faults(self) -> list[str]:
-        return [*_key_faults(self), *_value_faults(self), *_url_faults(self)]
+        return [
+            *_key_faults(self),
+            *_signing_key_faults(self),
+            *_value_faults(self),
+            *_url_faults(self),
+        ]
 
 
 def _key_faults(settings: Settings) -> list[str]:
@@ -151,10 +173,24 @@ def _key_fault(key: bytes) -> str | None:
         )
     if key.lower().startswith(tuple(placeholder.encode() for placeholder in PLACEHOLDERS)):
         return "secret_key is guessable (try: asgi-token-auth generate-secret)"
-    if b"-----BEGIN" in key or key.startswith((b"ssh-", b"0\x82")):
+    if is_asymmetric(key):
         # A public key used as an HMAC secret is the algorithm-confusion attack (CVE-2024-33663).
         return "secret_key looks like an asymmetric key, and a public key is no secret"
     return None
+
+
+def _signing_key_faults(settings: Settings) -> list[str]:
+    if settings.algorithm not in ALGORITHMS:
+        return []  # which is told already
+    try:
+        pairs = settings.key_pairs
+    except (TypeError, UnicodeEncodeError):
+        return ["signing_key must be PEM text or bytes, or a sequence of them"]
+    except ValueError as error:
+        return [f"signing_key {error}"]
+    if settings.algorithm in KINDS and not pairs:
+        return [f"algorithm {settings.algorithm} needs a signing_key"]
+    return []
 
 
 def _value_faults(settings: Settings) -> list[str]:
@@ -181,6 +217,12 @@ def _value_faults(settings: Settings) -> list[str]:
         ),
         "trusted_proxies must be addresses, networks or 'unix'": _are_proxies(
             settings.trusted_proxies
+        ),
+        f"issuer must be printable text of at most {LONGEST_NAME} characters": _is_name(
+            settings.issuer
+        ),
+        f"audience must be printable text of at most {LONGEST_NAME} characters": _is_name(
+            settings.audience
         ),
         "clock must be callable": callable(settings.clock),
         "revocation_lag must be a timedelta, zero or positive": _is_lag(settings.revocation_lag),
@@ -216,6 +258,8 @@ TEXTS = (
     "database",
     "email_sender",
     "algorithm",
+    "issuer",
+    "audience",
     "disclose_accounts",
     "mail_templates",
     "mail_transport",
@@ -234,6 +278,12 @@ def _are_proxies(proxies: Any) -> bool:
     except (ValueError, TypeError):
         return False
     return True
+
+
+def _is_name(name: object) -> bool:
+    if name is None:
+        return True
+    return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
 def _is_duration(settings: Settings, name: str) -> bool:
@@ -299,7 +349,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _from_text(name: str, text: str) -> Any:
     if name in TEXTS:
         return text
-    if name == "secret_key":
+    if name in ("secret_key", "signing_key"):
         return tuple(json.loads(text)) if text.startswith("[") else text
     if name in OPTIONAL_DURATIONS and text.lower() in ("", "none", "off"):
         return None

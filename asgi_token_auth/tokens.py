@@ -5,17 +5,21 @@ import hashlib
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from jose import jwt
+from jose import jwk, jwt
+from jose.backends.base import Key
 
 from asgi_token_auth.exceptions import InvalidToken
+from asgi_token_auth.signing_keys import KeyPair
 
 MAXIMUM_TOKEN_CHARACTERS = 4096
 SECRET_BYTES = 32
 CLOCK_SKEW_SECONDS = 60
+P256_BYTES = 32
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # n; SEC 2, 2.4.2
 DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 THREE_PARTS = re.compile(r"[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}", re.ASCII)
 
@@ -54,30 +58,41 @@ class TokenSigner:
     """Signs with the first key, verifies with whichever `kid` names.
 
     Args:
-        keys: at least 32 bytes each; the first signs.
-        algorithm: exactly one of HS256, HS384, HS512: no other is accepted.
+        keys: secrets of at least 32 bytes each, or key pairs, all for the algorithm; the first
+            signs.
+        algorithm: exactly one of HS256, HS384, HS512, RS256, ES256: no other is accepted.
         clock: the time now, aware.
+        issuer, audience: what `iss` and `aud` say; None: there are none.
     """
 
     def __init__(
-        self, keys: tuple[bytes, ...], algorithm: str, clock: Callable[[], datetime]
+        self,
+        keys: Sequence[bytes] | Sequence[KeyPair],
+        algorithm: str,
+        clock: Callable[[], datetime],
+        *,
+        issuer: str | None = None,
+        audience: str | None = None,
     ) -> None:
-        self._keys = {_key_id(key): key for key in keys}
-        self._signing = _key_id(keys[0])
+        self._signing_id, self._signing_key = _key_id(keys[0]), _signing(keys[0], algorithm)
+        self._keys = {_key_id(key): _verifying(key, algorithm) for key in keys}
+        self._published = {key.key_id: key.published() for key in keys if isinstance(key, KeyPair)}
         self._algorithm = algorithm
         self._clock = clock
+        self._issuer, self._audience = issuer, audience
+        names = {"iss": issuer, "aud": audience}
+        self._names = {claim: name for claim, name in names.items() if name is not None}
 
     def issue(self, user_id: int | str, token_id: str, issued_at: int, expires_at: int) -> str:
         """A signed token; times in seconds since the epoch."""
-        claims = {"id": user_id, "token_id": token_id, "iat": issued_at, "exp": expires_at}
-        return str(
-            jwt.encode(
-                claims,
-                self._keys[self._signing],
-                algorithm=self._algorithm,
-                headers={"kid": self._signing},
-            )
-        )
+        claims: dict[str, Any] = {"id": user_id, "token_id": token_id}
+        claims |= {"iat": issued_at, "exp": expires_at, **self._names}
+        headers = {"kid": self._signing_id}
+        return str(jwt.encode(claims, self._signing_key, self._algorithm, headers))
+
+    def published_keys(self) -> list[dict[str, str]]:
+        """What others verify our tokens with: JWKs (RFC 7517). A shared secret has none."""
+        return [*self._published.values()]
 
     def check(self, token: str, *, expired_too: bool = False) -> Claims:
         """The claims of a good token; with `expired_too` also of one that was good.
@@ -89,10 +104,12 @@ class TokenSigner:
             raise InvalidToken
         try:
             header = jwt.get_unverified_header(token)
-            key = self._keys[header.get("kid", self._signing)]
+            # Of the header nothing else is believed: no `jwk`, `jku`, `x5c` or `x5u` brings a key.
+            key = self._keys[header.get("kid", self._signing_id)]
             if header.get("alg") != self._algorithm or "crit" in header or "b64" in header:
                 raise InvalidToken
             # Times are checked below, by our clock: jose takes `exp` as text, and takes exp == now.
+            # So are names: jose takes a token without `aud`.
             payload = jwt.decode(token, key, [self._algorithm], options=_SIGNATURE_ONLY)
         except Exception as error:
             # jose lets RecursionError, OverflowError, AttributeError and more escape.
@@ -105,6 +122,11 @@ class TokenSigner:
         if type(user_id) not in (int, str) or type(token_id) is not str:
             raise InvalidToken
         if type(issued_at) is not int or type(expires_at) is not int:
+            raise InvalidToken
+        if self._issuer is not None and payload.get("iss") != self._issuer:
+            raise InvalidToken
+        # RFC 7519, 4.1.3: a token for others is refused, also by those who have no name.
+        if payload.get("aud") != self._audience:
             raise InvalidToken
         now = self._clock().timestamp()
         not_before = payload.get("nbf", 0)
@@ -121,8 +143,44 @@ _SIGNATURE_ONLY = {
 }
 
 
-def _key_id(key: bytes) -> str:
+class _OneSpelling(Key):
+    """ES256 with the lower of the two `s`: (r, n - s) is as good a signature of the same text, and
+    whoever holds a token could make a second one of it."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+
+    def sign(self, msg: bytes) -> bytes:
+        raw = self._key.sign(msg)
+        r, s = raw[:P256_BYTES], int.from_bytes(raw[P256_BYTES:])
+        return r + min(s, P256_ORDER - s).to_bytes(P256_BYTES)
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        is_low = int.from_bytes(sig[P256_BYTES:]) <= P256_ORDER // 2
+        return is_low and self._key.verify(msg, sig)
+
+
+def _signing(key: bytes | KeyPair, algorithm: str) -> Key:
+    return _prepared(key.private if isinstance(key, KeyPair) else key, algorithm)
+
+
+def _verifying(key: bytes | KeyPair, algorithm: str) -> Key:
+    return _prepared(key.public if isinstance(key, KeyPair) else key, algorithm)
+
+
+def _prepared(key: object, algorithm: str) -> Key:
+    """A key for one algorithm: jose would guess from a key's text what it is, each time anew."""
+    construct = jwk.get_key(algorithm)
+    if construct is None or key is None:
+        raise ValueError(f"no key for {algorithm}")
+    prepared = construct(key, algorithm)
+    return _OneSpelling(prepared) if algorithm == "ES256" else prepared
+
+
+def _key_id(key: bytes | KeyPair) -> str:
     """A name for a key that gives nothing of it away."""
+    if isinstance(key, KeyPair):
+        return key.key_id
     return hashlib.sha256(b"asgi_token_auth kid\0" + key).hexdigest()[:16]
 
 

@@ -96,7 +96,7 @@ class Population:
 
     def minter(self, auth: TokenAuth) -> "Minter":
         """What signs the JWTs of these tokens."""
-        signer = TokenSigner(auth.settings.keys, auth.settings.algorithm, auth.settings.clock)
+        signer = TokenSigner(auth.settings.token_keys, auth.settings.algorithm, auth.settings.clock)
         return Minter(signer, self)
 
     def user_of(self, number: int) -> int:

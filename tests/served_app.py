@@ -1,4 +1,5 @@
-"""An application to be run by servers: DATABASE_URL says where its users are."""
+"""An application to be run by servers: DATABASE_URL says where its users are, TOKEN_AUTH_... what
+is otherwise than in most tests."""
 
 import os
 import tempfile
@@ -30,10 +31,13 @@ async def stay(websocket: WebSocket) -> None:
         await websocket.send_text(text)
 
 
-auth = TokenAuth(
-    database=os.environ["DATABASE_URL"],
-    secret_key=SECRET_KEY,
-    email_sender="app@example.com",
+usual = {
+    "TOKEN_AUTH_DATABASE": os.environ["DATABASE_URL"],
+    "TOKEN_AUTH_SECRET_KEY": SECRET_KEY,
+    "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
+}
+auth = TokenAuth.from_env(
+    usual | os.environ,
     mail_transport=FileTransport(tempfile.mkdtemp()),
     password_context=cheapest_context(),
     limits=None,

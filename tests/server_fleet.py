@@ -91,21 +91,27 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["uvicorn", "asgi_token_auth", "server_fleet", "pytest"])
 
 
-def serve(database_url: str, port: int) -> None:
+def serve(environment: dict[str, str], port: int) -> None:
     """The life of a server process."""
-    os.environ["DATABASE_URL"] = database_url
+    os.environ.update(environment)
     app = importlib.import_module("served_app").app
     uvicorn.run(app, port=port, access_log=False, log_level="error", timeout_keep_alive=60)
 
 
 class Server:
-    """A process of its own that serves `served_app`, with one worker."""
+    """A process of its own that serves `served_app`, with one worker.
 
-    def __init__(self, database_url: str) -> None:
+    Args:
+        database_url: of its database.
+        environment: what else it is started with.
+    """
+
+    def __init__(self, database_url: str, **environment: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        self._process = PROCESSES.Process(target=serve, args=(database_url, self.port))
+        environment["DATABASE_URL"] = database_url
+        self._process = PROCESSES.Process(target=serve, args=(environment, self.port))
         self._process.start()
 
     async def is_up(self) -> None:
@@ -135,6 +141,12 @@ class Server:
     def go_on(self) -> None:
         self._signal(signal.SIGCONT)
 
+    async def end(self) -> None:
+        """Ends as a deployment ends it, with what is under way finished."""
+        self._process.terminate()
+        await asyncio.to_thread(self._process.join, START_SECONDS)
+        assert self._process.exitcode is not None, "the server does not end"
+
     def kill(self) -> None:
         self._process.kill()
         self._process.join()
@@ -145,11 +157,11 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(*database_urls: str) -> AsyncIterator[list[Server]]:
+async def serving(*database_urls: str, **environment: str) -> AsyncIterator[list[Server]]:
     """A server for each URL, from its first answer on."""
     servers: list[Server] = []
     try:
-        servers += [Server(url) for url in database_urls]
+        servers += [Server(url, **environment) for url in database_urls]
         await asyncio.gather(*(server.is_up() for server in servers))
         yield servers
     finally:

@@ -20,7 +20,7 @@ BANDS = (
     ("storage",),
     ("passwords", "tokens"),
     ("settings",),
-    ("throttling", "addresses"),
+    ("throttling", "addresses", "signing_keys"),
     ("clock", "exceptions"),
 )
 STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan", "sockets"}
@@ -31,7 +31,7 @@ DOORS = {
     "bcrypt": {"passwords"},
     "jose": {"tokens"},
     "httpx": {"mail"},
-    "cryptography": {"mail"},
+    "cryptography": {"mail", "signing_keys"},
     "jinja2": {"mail"},
     "aiosmtplib": {"mail"},
     "limits": {"throttling"},

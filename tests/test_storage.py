@@ -103,6 +103,38 @@ async def test_a_unit_past_its_deadline_is_given_up(database_url: str) -> None:
     await database.disconnect()
 
 
+async def test_waiting_for_a_connection_ends_with_the_deadline(database_url: str) -> None:
+    """A queue that moves too slowly serves who came first; the others are told in time."""
+    database = await database_with_rows(database_url, timeout=0.5)
+
+    async def take_long(session: Session) -> str:
+        await asyncio.sleep(0.2)
+        return "done"
+
+    # More than all connections can serve within the deadline, at two each.
+    units = (database.write(take_long) for _ in range(20))
+    answers = await asyncio.gather(*units, return_exceptions=True)
+    assert {answer if answer == "done" else type(answer) for answer in answers} == {
+        "done",
+        DatabaseUnavailable,
+    }
+    assert await values(database) == [0, 0]
+    await database.disconnect()
+
+
+async def test_a_full_queue_for_the_database_is_refused_at_once(sqlite_url: str) -> None:
+    """Nothing waits that could not be served anyway; what had its place is served."""
+    database = await database_with_rows(sqlite_url)
+    burst = (database.write(lambda s: s.change(ROWS.update().values(n=1))) for _ in range(1200))
+    answers = await asyncio.gather(*burst, return_exceptions=True)
+
+    refused = [answer for answer in answers if isinstance(answer, DatabaseUnavailable)]
+    assert refused
+    assert {answer for answer in answers if answer not in refused} == {2}
+    assert 1000 <= len(answers) - len(refused) < 1200
+    await database.disconnect()
+
+
 async def test_a_database_that_is_down_is_503_and_never_401() -> None:
     """A 401 would make clients drop good tokens."""
     options = settings_for_tests(Mailbox())

@@ -20,6 +20,7 @@ KEY, OTHER = b"k" * 40, b"o" * 40
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
 SIGNER = TokenSigner((KEY,), "HS256", lambda: NOW)
+OTHERS = TokenSigner((OTHER,), "HS256", lambda: NOW)
 CLAIMS: dict[str, Any] = {"id": 1, "token_id": "t", "iat": SECONDS, "exp": SECONDS + 60}
 
 
@@ -58,6 +59,10 @@ BAD = {
     "kid a list": forge(CLAIMS, header={"alg": "HS256", "kid": []}),
     "crit": forge(CLAIMS, header={"alg": "HS256", "crit": ["x"]}),
     "b64": forge(CLAIMS, header={"alg": "HS256", "b64": False}),
+    "jku": forge(CLAIMS, OTHER, header={"alg": "HS256", "jku": "https://x.example/jwks.json"}),
+    "x5u": forge(CLAIMS, OTHER, header={"alg": "HS256", "x5u": "https://x.example/cert.pem"}),
+    "jwk": forge(CLAIMS, OTHER, header={"alg": "HS256", "jwk": {"kty": "oct", "k": b64(OTHER)}}),
+    "aud for others": forge({**CLAIMS, "aud": "others"}),
     "header no object": forge(CLAIMS, header="[]"),
     "deep header": forge(CLAIMS, header="[" * 2000),
     "deep claims": forge("[" * 2000),
@@ -110,6 +115,60 @@ def test_any_text_is_an_invalid_token(text: str) -> None:
     """No input escapes as another error."""
     with pytest.raises(InvalidToken):
         SIGNER.check(text)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {},
+        {"iss": "us"},
+        {"aud": "app"},
+        {"iss": "them", "aud": "app"},
+        {"iss": "us", "aud": "theirs"},
+        {"iss": "us", "aud": ["app"]},
+        {"iss": ["us"], "aud": "app"},
+        {"iss": "us", "aud": None},
+        {"iss": None, "aud": "app"},
+        {"iss": {"us": 1}, "aud": True},
+        {"iss": "us ", "aud": "app"},
+        {"iss": "us", "aud": "App"},
+    ],
+    ids=str,
+)
+def test_a_token_of_another_issuer_or_audience_is_invalid(names: dict[str, Any]) -> None:
+    """Also one that names none, which jose takes: where names are set, they are demanded."""
+    signer = TokenSigner((KEY,), "HS256", lambda: NOW, issuer="us", audience="app")
+
+    with pytest.raises(InvalidToken):
+        signer.check(forge({**CLAIMS, **names}))
+    assert signer.check(forge({**CLAIMS, "iss": "us", "aud": "app"}))
+    assert signer.check(signer.issue(1, "t", SECONDS, SECONDS + 60))
+
+
+def test_a_key_id_of_another_key_does_not_help() -> None:
+    """It names the key that the signature is checked with, and no other is tried."""
+    both = TokenSigner((KEY, OTHER), "HS256", lambda: NOW)
+    first, second = (each.issue(1, "t", SECONDS, SECONDS + 60) for each in (both, OTHERS))
+    headers = [
+        json.loads(base64.urlsafe_b64decode(t.split(".")[0] + "==")) for t in (first, second)
+    ]
+
+    assert both.check(forge(CLAIMS, KEY, headers[0])) == both.check(
+        forge(CLAIMS, OTHER, headers[1])
+    )
+    for key, header in ((KEY, headers[1]), (OTHER, headers[0]), (OTHER, {"alg": "HS256"})):
+        with pytest.raises(InvalidToken):
+            both.check(forge(CLAIMS, key, header))
+
+
+@pytest.mark.parametrize("key", [b'"' + b"k" * 40 + b'"', b'["' + b"k" * 40 + b'"]', b"7" * 40])
+def test_a_key_that_looks_like_json_is_a_key(key: bytes) -> None:
+    """jose would read it as one key or several, and verify with something else."""
+    signer = TokenSigner((key,), "HS256", lambda: NOW)
+
+    assert signer.check(signer.issue(1, "t", SECONDS, SECONDS + 60)) == signer.check(
+        forge(CLAIMS, key)
+    )
 
 
 def test_keys_rotate() -> None:
