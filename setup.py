@@ -36,6 +36,7 @@ DEV = [
     "ruff>=0.8",
     "types-passlib",
     "types-python-jose",
+    "types-zxcvbn",
 ]
 TEST = [
     *POSTGRESQL,
@@ -81,6 +82,7 @@ setup(
         "email-validator>=2.1",
         "idna>=3.7",
         "jinja2>=3.1.5",
+        "zxcvbn>=4.4.28,<5",
     ],
     extras_require={
         "postgresql": POSTGRESQL,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from asgi_token_auth.accounts.fields import INVALID, TAKEN, read_secret
+from asgi_token_auth.accounts.fields import INVALID, TAKEN, read_secret, read_session_name
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
 from asgi_token_auth.accounts.notifying import notify
 from asgi_token_auth.accounts.parts import Client, Parts
@@ -27,6 +27,7 @@ async def confirm(
     """
     errors: dict[str, str] = {}
     secret = read_secret(fields, FIELD, errors)
+    name = read_session_name(fields, errors)
     if errors:
         raise InvalidFields(errors)
     key = parts.users.parse_id(user_id)
@@ -40,7 +41,7 @@ async def confirm(
         if stored is None or token is None:
             raise InvalidFields({FIELD: INVALID})
         user = await _apply(parts, session, stored.user, token, client)
-        return await issue_token(parts, session, user, client)
+        return await issue_token(parts, session, user, client, name)
 
     try:
         issued = await parts.database.write(use)

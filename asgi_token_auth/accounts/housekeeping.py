@@ -5,7 +5,7 @@ import logging
 from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Parts
-from asgi_token_auth.accounts.purge import BATCH, purge_batch, purge_news
+from asgi_token_auth.accounts.purge import BATCH, purge_batch, purge_idle, purge_news
 from asgi_token_auth.exceptions import TokenAuthError
 
 logger = logging.getLogger("asgi_token_auth.housekeeping")
@@ -22,6 +22,7 @@ class Housekeeper:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._idle_after = ""  # how far the walk that finds unused tokens has come
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -46,6 +47,8 @@ class Housekeeper:
                 sent=SENT_MAILS_STAY, dead=DEAD_LETTERS_STAY, limit=BATCH
             )
             news = await purge_news(self._parts)
+            if self._parts.settings.idle_lifetime is not None:
+                _, self._idle_after = await purge_idle(self._parts, self._idle_after)
             return BATCH in (tokens, mails, news)
         except TokenAuthError:
             logger.info("what expired is purged later: the database is busy or down")

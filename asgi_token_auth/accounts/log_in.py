@@ -7,6 +7,7 @@ from asgi_token_auth.accounts.fields import (
     normalised_email,
     normalised_username,
     read_secret,
+    read_session_name,
     text_fault,
     too_long,
 )
@@ -28,15 +29,15 @@ async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> Iss
         AccountNotConfirmed: the password is right, but the account is not confirmed.
         DatabaseUnavailable, HashingOverloaded: try again.
     """
-    login, password = _read(parts, fields)
+    login, password, name = _read(parts, fields)
     for _ in range(TRIES):
-        issued = await _try(parts, login, password, client)
+        issued = await _try(parts, login, password, name, client)
         if issued is not None:
             return issued
     raise UnknownCredentials
 
 
-def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[dict[str, str | None], str]:
+def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[dict[str, str | None], str, str | None]:
     errors: dict[str, str] = {}
     name = "username" if "username" in fields and "email" not in fields else "email"
     if fault := text_fault(fields.get(name)):
@@ -44,14 +45,15 @@ def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[dict[str, str | None
     password = read_secret(fields, "password", errors)
     if password and (fault := too_long(parts, password)):
         errors["password"] = fault
+    session_name = read_session_name(fields, errors)
     if errors:
         raise InvalidFields(errors)
     normalised = normalised_email if name == "email" else normalised_username
-    return {name: normalised(fields[name])}, password
+    return {name: normalised(fields[name])}, password, session_name
 
 
 async def _try(
-    parts: Parts, login: dict[str, str | None], password: str, client: Client
+    parts: Parts, login: dict[str, str | None], password: str, name: str | None, client: Client
 ) -> IssuedToken | None:
     """None: the password's hash changed while it was verified, so that proves nothing."""
     stored = await parts.database.read(lambda session: parts.users.by_login(session, **login))
@@ -62,12 +64,17 @@ async def _try(
     if stored.user.confirmed_at is None:
         raise AccountNotConfirmed
     return await parts.database.write(
-        lambda session: _issue(parts, session, stored, verification.new_hash, client)
+        lambda session: _issue(parts, session, stored, verification.new_hash, name, client)
     )
 
 
 async def _issue(
-    parts: Parts, session: Session, proven: StoredUser, new_hash: str | None, client: Client
+    parts: Parts,
+    session: Session,
+    proven: StoredUser,
+    new_hash: str | None,
+    name: str | None,
+    client: Client,
 ) -> IssuedToken | None:
     # Under the lock, the hash must still be the one that was verified: a reset that committed in
     # between has ended all tokens, and this one would outlive it.
@@ -76,4 +83,4 @@ async def _issue(
         return None
     if new_hash is not None:
         await parts.users.update(session, stored.user.id, {"hashed_password": new_hash})
-    return await issue_token(parts, session, stored.user, client)
+    return await issue_token(parts, session, stored.user, client, name)

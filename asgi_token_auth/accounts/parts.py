@@ -3,9 +3,11 @@
 import dataclasses
 from typing import Any
 
+from asgi_token_auth.breached_passwords import BreachCheck
 from asgi_token_auth.mail.messages import Builders
 from asgi_token_auth.mail.outbox import Outbox
 from asgi_token_auth.mail.sender import Sender
+from asgi_token_auth.password_policy import PasswordRules
 from asgi_token_auth.passwords import PasswordHasher
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
@@ -39,6 +41,8 @@ class Parts:
     revocations: Revocations
     outbox: Outbox
     sender: Sender
+    password_rules: PasswordRules
+    breach_check: BreachCheck | None
     passwords: PasswordHasher
     signer: TokenSigner
     messages: Builders

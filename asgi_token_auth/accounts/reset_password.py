@@ -10,6 +10,7 @@ from asgi_token_auth.accounts.fields import (
     is_blank,
     password_fault,
     read_secret,
+    read_session_name,
     validated,
 )
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
@@ -29,21 +30,25 @@ async def reset_password(parts: Parts, fields: Mapping[str, Any], client: Client
 
     Raises:
         InvalidFields: the token is wrong, used or expired, or the password is not acceptable.
-        DatabaseUnavailable, HashingOverloaded: try again.
+        DatabaseUnavailable, HashingOverloaded, BreachedPasswordsUnavailable: try again.
     """
-    key, secret, password = _read(parts, fields)
+    key, secret, password, name = _read(parts, fields)
     # Looked at before it is used: without a good token nobody makes us hash.
     user = await parts.database.read(lambda session: _owner(parts, session, key, secret))
-    values = await validated(parts, Changes("reset_password", user, {"password": password}))
+    changes = Changes("reset_password", user, {"password": password})
+    # Whose names the password must not be is known only now.
+    if fault := password_fault(parts, password, user.email, user.username):
+        changes.add_error("password", fault)
+    values = await validated(parts, changes)
     new_hash = await parts.passwords.hash(values["password"])
     issued = await parts.database.write(
-        lambda session: _reset(parts, session, key, secret, new_hash, client)
+        lambda session: _reset(parts, session, key, secret, new_hash, name, client)
     )
     parts.sender.wake()
     return issued
 
 
-def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[UserId, str, str]:
+def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[UserId, str, str, str | None]:
     errors: dict[str, str] = {}
     secret = read_secret(fields, FIELD, errors)
     if is_blank(fields.get("user_id")):
@@ -51,12 +56,13 @@ def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[UserId, str, str]:
     key = parts.users.parse_id(fields.get("user_id"))
     if fault := password_fault(parts, fields.get("password")):
         errors["password"] = fault
+    name = read_session_name(fields, errors)
     if key is None:
         # Which ids there are is nobody's business: an impossible one answers as an unknown one.
         errors.setdefault(FIELD, INVALID)
     if errors or key is None:
         raise InvalidFields(errors)
-    return key, secret, fields["password"]
+    return key, secret, fields["password"], name
 
 
 async def _owner(parts: Parts, session: Session, key: UserId, secret: str) -> User:
@@ -68,7 +74,13 @@ async def _owner(parts: Parts, session: Session, key: UserId, secret: str) -> Us
 
 
 async def _reset(
-    parts: Parts, session: Session, key: UserId, secret: str, new_hash: str, client: Client
+    parts: Parts,
+    session: Session,
+    key: UserId,
+    secret: str,
+    new_hash: str,
+    name: str | None,
+    client: Client,
 ) -> IssuedToken:
     stored = await parts.users.locked(session, key)
     purpose = (PASSWORD_RESET,)
@@ -81,4 +93,4 @@ async def _reset(
     await parts.users.update(session, key, changes)
     await parts.tokens.revoke(session, key, (AUTHENTICATION, *MAILED))
     await notify(parts, session, stored.user, "password_changed", client)
-    return await issue_token(parts, session, stored.user, client)
+    return await issue_token(parts, session, stored.user, client, name)

@@ -28,7 +28,7 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
 
     Raises:
         InvalidFields: fields are wrong, or the e-mail address or username is taken.
-        DatabaseUnavailable, HashingOverloaded: try again.
+        DatabaseUnavailable, HashingOverloaded, BreachedPasswordsUnavailable: try again.
     """
     changes = _read(parts, fields)
     values = await validated(parts, changes)
@@ -74,6 +74,7 @@ def _read(parts: Parts, fields: Mapping[str, Any]) -> Changes:
     if not {"email", "username"} & set(values):
         errors["email" if parts.users.has_email else "username"] = BLANK
     values["password"] = fields.get("password")
-    if fault := password_fault(parts, values["password"]):
+    about = (values.get("email"), values.get("username"))
+    if fault := password_fault(parts, values["password"], *about):
         errors["password"] = fault
     return Changes("sign_up", None, values, errors)

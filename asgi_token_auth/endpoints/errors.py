@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.bearer import challenge
 from asgi_token_auth.exceptions import (
+    BreachedPasswordsUnavailable,
     DatabaseUnavailable,
     HashingOverloaded,
     InvalidFields,
@@ -30,6 +31,7 @@ STATUS: dict[type[TokenAuthError], int] = {
     SessionNotFound: 404,
     DatabaseUnavailable: 503,
     HashingOverloaded: 503,
+    BreachedPasswordsUnavailable: 503,
 }
 
 
