@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from asgi_token_auth.exceptions import SettingsError
 
-PWNED_PASSWORDS = "https://api.pwnedpasswords.com"  # noqa: S105
+PWNED_PASSWORDS = "https://api.pwnedpasswords.com"
 
 TOO_COMMON = "is too common"
 TOO_LIKE_A_WORD = "is too easy to guess: it is little more than a name or an address"
@@ -45,7 +45,6 @@ class BreachedPasswords:
     base_url: str = PWNED_PASSWORDS
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.base_url) if isinstance(self.base_url, str) else None
         seconds = self.timeout
         _check(
             {
@@ -56,9 +55,7 @@ class BreachedPasswords:
                 "breached.timeout must be a positive number of seconds": type(seconds)
                 in (int, float)
                 and 0 < seconds < 1e6,
-                "breached.base_url must be an http(s) URL": url is not None
-                and url.scheme in ("http", "https")
-                and bool(url.hostname),
+                "breached.base_url must be an http(s) URL": _is_http_url(self.base_url),
             }
         )
 
@@ -204,6 +201,14 @@ def _check(checks: dict[str, bool]) -> None:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and value > 0
+
+
+def _is_http_url(value: object) -> bool:
+    try:
+        url = urlsplit(value if isinstance(value, str) else "")
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def _is_sequence(value: Any) -> bool:

@@ -44,7 +44,7 @@ class Settings:
     user_fields: Sequence[str] | None = None
     algorithm: str = "HS256"
     password_context: CryptContext | None = None
-    password_policy: PasswordPolicy = PasswordPolicy()
+    password_policy: PasswordPolicy = dataclasses.field(default_factory=PasswordPolicy)
     token_lifetime: timedelta = timedelta(days=7)
     idle_lifetime: timedelta | None = None
     tokens_per_user: int | None = None

@@ -23,8 +23,10 @@ class RangeServer:
         self.mood: Mood = "well"
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
+        self.is_idle = asyncio.Event()
         self.port = 0
         self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
@@ -40,9 +42,13 @@ class RangeServer:
         if self._server is not None:
             self._server.close()
             self._server = None
+        for writer in self._writers:
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.is_idle.clear()
+        self._writers.add(writer)
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 while self._server is not None:
@@ -50,6 +56,9 @@ class RangeServer:
                     await self._answer(head, writer)
         finally:
             self.connections -= 1
+            self._writers.discard(writer)
+            if not self.connections:
+                self.is_idle.set()
             writer.close()
 
     async def _answer(self, head: str, writer: asyncio.StreamWriter) -> None:
