@@ -10,7 +10,7 @@ Mood = Literal["well", "error", "moved", "hangs", "drips", "garbage", "empty", "
 BODIES: dict[str, bytes] = {
     "garbage": b"<html>Welcome to the hotel's network</html>",
     "empty": b"",
-    "endless": b"0" * 3_000_000,
+    "endless": b"\r\n".join([b"0" * 35 + b":0"] * 80_000),
 }
 
 

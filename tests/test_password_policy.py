@@ -1,6 +1,7 @@
 """What a new password must be like: length, the common ones, names and addresses, breaches."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from asgi_token_auth import (
     SettingsError,
     TokenAuth,
 )
+from asgi_token_auth.breached_passwords import BreachCheck
 from asgi_token_auth.password_policy import (
     BREACHED,
     TOO_COMMON,
@@ -428,3 +430,18 @@ async def test_one_token_auth_asks_in_one_event_loop_after_another(
     for _ in range(2):
         await asyncio.to_thread(lambda: asyncio.run(ask()))
     assert len(ranges.requests) == 2
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+async def test_a_loop_that_ended_without_shutdown_is_let_go(ranges: RangeServer) -> None:
+    """Its connections are of no use to the next one."""
+    ranges.seen = {"breached one": 3}
+    check = BreachCheck(BreachedPasswords(base_url=ranges.url, fail="closed"))
+
+    for _ in range(2):
+        ask = check.is_breached("breached one")
+        assert await asyncio.to_thread(asyncio.run, ask)
+    assert await check.is_breached("breached one")
+
+    await check.aclose()
+    gc.collect()

@@ -14,11 +14,11 @@ async def purge_batch(parts: Parts, limit: int = BATCH) -> int:
     )
 
 
-async def purge_idle(parts: Parts, after: str, stride: int = STRIDE) -> tuple[int, str]:
+async def purge_idle(parts: Parts, after: str) -> tuple[int, str]:
     """One step of a walk through all tokens, deleting those that died by disuse: how many, and
     where the next step begins ("": at the beginning)."""
     return await parts.database.write(
-        lambda session: parts.tokens.purge_idle(session, parts.now(), after, stride)
+        lambda session: parts.tokens.purge_idle(session, parts.now(), after, STRIDE)
     )
 
 
