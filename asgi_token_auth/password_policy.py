@@ -123,7 +123,7 @@ class PasswordPolicy:
             breached=breached,
         )
 
-    def fault(self, password: str) -> str | None:
+    def length_fault(self, password: str) -> str | None:
         """What is wrong with the length of `password`, or None."""
         if len(password) < self.minimum_characters:
             return f"should be at least {self.minimum_characters} characters"
@@ -151,7 +151,7 @@ class PasswordRules:
             password: as it was typed; text without lone surrogates.
             about: its owner's e-mail address and username, as far as they are known.
         """
-        fault = self._policy.fault(password)
+        fault = self._policy.length_fault(password)
         if fault is None and self._policy.common_passwords and self._is_common(password):
             fault = TOO_COMMON
         if fault is None and self._policy.context_words is not None:

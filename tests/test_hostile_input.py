@@ -29,6 +29,7 @@ ENDPOINTS = [
     ("POST", "/api/session"),
     ("POST", "/api/password_resets"),
     ("POST", "/api/password_resets/reset"),
+    ("PUT", "/api/sessions/x"),
     ("PUT", "/api/account"),
     ("DELETE", "/api/account"),
 ]
@@ -72,9 +73,14 @@ async def test_bad_bodies(service: Service, method: str, path: str) -> None:
     [
         ("POST", "/api/users", {"email": "b@example.com", "password": "secret"}, "user"),
         ("POST", "/api/users", {"username": "bob", "password": "secret"}, "user"),
-        ("POST", "/api/users/1/confirm", {"confirmation_token": "x"}, ""),
+        ("POST", "/api/users/1/confirm", {"confirmation_token": "x", "session_name": "x"}, ""),
         ("POST", "/api/confirmations", {"email": "b@example.com"}, ""),
-        ("POST", "/api/sessions", {"email": ADA, "password": "secret"}, ""),
+        (
+            "POST",
+            "/api/sessions",
+            {"email": ADA, "password": "secret", "session_name": "x"},
+            "",
+        ),
         ("POST", "/api/sessions", {"username": "ada", "password": "secret"}, ""),
         ("POST", "/api/password_resets", {"email": "b@example.com"}, ""),
         (
@@ -83,6 +89,7 @@ async def test_bad_bodies(service: Service, method: str, path: str) -> None:
             {"user_id": 1, "password_reset_token": "x", "password": "secret"},
             "",
         ),
+        ("PUT", "/api/sessions/x", {"name": "x"}, "session"),
         ("PUT", "/api/account", {"email": "b@example.com", "username": "ada"}, "account"),
         ("DELETE", "/api/account", {"password": "wrong"}, ""),
     ],

@@ -256,6 +256,7 @@ class Tokens:
     def _is(
         self, digest: str, user_id: UserId, purposes: tuple[Purpose, ...], now: int
     ) -> tuple[Any, ...]:
+        # Idle or not: mailed tokens have no use but one, and whoever shows another uses it.
         columns = self.table.c
         return (
             columns.digest == digest,
