@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Parts
@@ -17,12 +18,13 @@ DEAD_LETTERS_STAY = timedelta(days=30)
 
 
 class Housekeeper:
-    """Starts the mail sender with the application, and purges a batch at a time: expired tokens,
-    mails sent a day ago, and dead letters of last month."""
+    """Starts the mail sender with the application, and purges a batch at a time: tokens that
+    expired or died by disuse, mails sent a day ago, and dead letters of last month."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._idle_after = ""  # how far the walk that finds unused tokens has come
+        # How far the walk that finds unused tokens has come: each process begins somewhere else.
+        self._idle_after = f"{random.getrandbits(256):064x}"
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
