@@ -162,9 +162,9 @@ class PasswordRules:
     def _is_common(self, password: str) -> bool:
         text = _folded(password)
         unit = text[: (text + text).find(text, 1)]  # the shortest that makes it by repetition
-        if unit == text:
-            return text in self._common
-        return len(unit) < SHORTEST_REPEATED or unit in self._common or text in self._common
+        if unit != text and (len(unit) < SHORTEST_REPEATED or unit in self._common):
+            return True
+        return text in self._common
 
 
 def _common_passwords() -> frozenset[str]:

@@ -86,6 +86,7 @@ def test_the_list_of_common_passwords_is_long_enough() -> None:
         "aaaaaaaaaaaaaaaaaaaa",
         "abcabcabcabcabcabcabc",
         "qwertyuiopqwertyuiop",
+        "meowmeow",
     ],
 )
 def test_common_passwords_are_refused(password: str) -> None:
