@@ -37,6 +37,7 @@ DEV = [
     "ruff>=0.8",
     "types-passlib",
     "types-python-jose",
+    "types-zxcvbn",
 ]
 TEST = [
     *POSTGRESQL,
@@ -85,6 +86,7 @@ setup(
         "idna>=3.7",
         "jinja2>=3.1.5",
         "limits>=4.2",
+        "zxcvbn>=4.4.28,<5",
     ],
     extras_require={
         "postgresql": POSTGRESQL,

@@ -5,6 +5,7 @@ from asgi_token_auth.accounts.readiness import Readiness
 from asgi_token_auth.auth import TokenAuth
 from asgi_token_auth.exceptions import (
     AccountNotConfirmed,
+    BreachedPasswordsUnavailable,
     DatabaseUnavailable,
     HashingOverloaded,
     InvalidFields,
@@ -26,7 +27,8 @@ from asgi_token_auth.mail.transports import (
     MemoryTransport,
 )
 from asgi_token_auth.middleware import TokenAuthMiddleware
-from asgi_token_auth.settings import PasswordPolicy, Settings
+from asgi_token_auth.password_policy import BreachedPasswords, PasswordPolicy
+from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.tables import users_table
 from asgi_token_auth.storage.users import User
 from asgi_token_auth.throttling import Limits
@@ -37,6 +39,8 @@ __all__ = [
     "MAILGUN_EU",
     "MAILGUN_US",
     "AccountNotConfirmed",
+    "BreachedPasswords",
+    "BreachedPasswordsUnavailable",
     "Changes",
     "ConsoleTransport",
     "DatabaseUnavailable",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp
 from asgi_token_auth.accounts import Accounts, Parts
 from asgi_token_auth.accounts.housekeeping import Housekeeper
 from asgi_token_auth.accounts.readiness import Readiness, readiness
+from asgi_token_auth.breached_passwords import BreachCheck
 from asgi_token_auth.endpoints import Endpoints
 from asgi_token_auth.endpoints.routes import build_app
 from asgi_token_auth.exceptions import SettingsError
@@ -19,6 +21,7 @@ from asgi_token_auth.mail.messages import Builders
 from asgi_token_auth.mail.outbox import Outbox
 from asgi_token_auth.mail.sender import Sender
 from asgi_token_auth.mail.transports import ConsoleTransport, MailTransport, transport_from_url
+from asgi_token_auth.password_policy import PasswordRules
 from asgi_token_auth.passwords import PasswordHasher, recommended_context
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
@@ -56,8 +59,14 @@ class TokenAuth:
         issuer, audience: the claims `iss` and `aud`; a token without them, or with others, is
             invalid.
         password_context: a passlib CryptContext; by default argon2id.
-        password_policy: lengths; `PasswordPolicy.recommended()` is the one to deploy with.
+        password_policy: what new passwords must be like; `PasswordPolicy.recommended()` is the one
+            to deploy with.
         token_lifetime: how long a login lasts (7 days).
+        idle_lifetime: how long a login lasts without being used; None: as long as
+            `token_lifetime`. An open WebSocket is a use. At least a minute, and four times
+            `user_max_age` and `revocation_lag`.
+        tokens_per_user: the most logins of a user at a time; one more ends the one used least
+            recently; None: any number.
         confirmation_lifetime, email_change_lifetime, password_reset_lifetime: how long mailed
             tokens last (3 days, 1 day, 1 hour).
         recent_login: how long a login may change password and e-mail without the present
@@ -107,6 +116,7 @@ class TokenAuth:
         )
         self._parts = parts = self._build_parts()
         self.outbox, self.sender = parts.outbox, parts.sender
+        self._breach_check = parts.breach_check
         self._housekeeper = Housekeeper(parts)
         self.accounts = Accounts(parts)
         self.verifier = Verifier(
@@ -182,6 +192,8 @@ class TokenAuth:
         await self.sender.stop()
         await self.verifier.stop()
         await self._throttle.close()
+        if self._breach_check is not None:
+            await self._breach_check.aclose()
         await self._database.disconnect()
 
     async def __aenter__(self) -> "TokenAuth":
@@ -195,7 +207,7 @@ class TokenAuth:
         return users_table() if self.settings.users is None else self.settings.users
 
     def _build_parts(self) -> Parts:
-        settings = self.settings
+        settings, policy = self.settings, self.settings.password_policy
         users = Users(self.users, self._database.dialect, settings.user_fields)
         self._revocations = self._database.revocations = Revocations(
             revocations_table(self.metadata, self.users), self._database.dialect, settings.clock
@@ -208,10 +220,17 @@ class TokenAuth:
             settings=settings,
             database=self._database,
             users=users,
-            tokens=Tokens(tokens_table(self.metadata, self.users), users, self._database.dialect),
+            tokens=Tokens(
+                tokens_table(self.metadata, self.users),
+                users,
+                self._database.dialect,
+                idle=_milliseconds(settings.idle_lifetime),
+            ),
             revocations=self._revocations,
             outbox=outbox,
             sender=sender,
+            password_rules=PasswordRules(policy),
+            breach_check=BreachCheck(policy.breached) if policy.breached else None,
             passwords=PasswordHasher(
                 settings.password_context or recommended_context(),
                 threads=settings.hashing_threads,
@@ -254,6 +273,10 @@ def _settings(given: dict[str, Any]) -> Settings:
     if faults:
         raise SettingsError(*faults)
     return Settings(**given)
+
+
+def _milliseconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else duration // timedelta(milliseconds=1)
 
 
 def _transport(given: MailTransport | str | None) -> MailTransport:

@@ -15,7 +15,8 @@
     │   └── Throttled              too many attempts: when to try again
     ├── Unavailable                try again later
     │   ├── DatabaseUnavailable
-    │   └── HashingOverloaded
+    │   ├── HashingOverloaded
+    │   └── BreachedPasswordsUnavailable
     └── MailError                  a transport could not deliver a mail
         └── MailRefused            ... and never will
 
@@ -159,6 +160,17 @@ class HashingOverloaded(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("Too many logins at once, please try again")
+
+
+class BreachedPasswordsUnavailable(Unavailable):
+    """Nobody can tell whether a new password is known from a data breach, and the policy takes
+    none unasked."""
+
+    code = "breached_passwords_unavailable"
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__("The password can't be checked now, please try again")
 
 
 class MailError(TokenAuthError):

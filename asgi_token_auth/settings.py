@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from asgi_token_auth.addresses import TrustedProxies
 from asgi_token_auth.clock import Clock, utc_now
 from asgi_token_auth.exceptions import SettingsError
+from asgi_token_auth.password_policy import PasswordPolicy
 from asgi_token_auth.signing_keys import KINDS, KeyPair, is_asymmetric, read_key_pairs
 from asgi_token_auth.throttling import Limits
 
@@ -37,32 +38,6 @@ PLACEHOLDERS = ("changeme", "change-me", "change_me", "very secret", "your-secre
 Disclosure = Literal["never", "at_sign_up", "always"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PasswordPolicy:
-    """How long a password must and may be.
-
-    Args:
-        minimum_characters: fewest characters (Unicode code points).
-        maximum_bytes: most bytes in UTF-8; nothing is ever truncated.
-    """
-
-    minimum_characters: int = 6
-    maximum_bytes: int = 1024
-
-    @classmethod
-    def recommended(cls) -> PasswordPolicy:
-        """15 characters (NIST SP 800-63B-4 where a password is the only factor; ASVS 5, 6.2.9)."""
-        return cls(minimum_characters=15)
-
-    def fault(self, password: str) -> str | None:
-        """What is wrong with `password`, or None."""
-        if len(password) < self.minimum_characters:
-            return f"should be at least {self.minimum_characters} characters"
-        if len(password.encode()) > self.maximum_bytes:
-            return f"should be at most {self.maximum_bytes} bytes"
-        return None
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
     """What a `TokenAuth` is built from; see `TokenAuth` for each setting's meaning."""
@@ -77,8 +52,10 @@ class Settings:
     issuer: str | None = None
     audience: str | None = None
     password_context: CryptContext | None = None
-    password_policy: PasswordPolicy = PasswordPolicy()
+    password_policy: PasswordPolicy = dataclasses.field(default_factory=PasswordPolicy)
     token_lifetime: timedelta = timedelta(days=7)
+    idle_lifetime: timedelta | None = None
+    tokens_per_user: int | None = None
     confirmation_lifetime: timedelta = timedelta(days=3)
     email_change_lifetime: timedelta = timedelta(days=1)
     password_reset_lifetime: timedelta = timedelta(hours=1)
@@ -225,6 +202,8 @@ def _value_faults(settings: Settings) -> list[str]:
             settings.audience
         ),
         "clock must be callable": callable(settings.clock),
+        f"idle_lifetime must be at least {MINIMUM_IDLE_LIFETIME.seconds} seconds, and"
+        " four times user_max_age and revocation_lag": _is_idle_lifetime(settings),
         "revocation_lag must be a timedelta, zero or positive": _is_lag(settings.revocation_lag),
         **{
             f"{name} must be a positive timedelta": _is_duration(settings, name)
@@ -237,6 +216,7 @@ def _value_faults(settings: Settings) -> list[str]:
 
 DURATIONS = (
     "token_lifetime",
+    "idle_lifetime",
     "confirmation_lifetime",
     "email_change_lifetime",
     "password_reset_lifetime",
@@ -245,14 +225,18 @@ DURATIONS = (
     "mail_cooldown",
     "database_timeout",
 )
-OPTIONAL_DURATIONS = ("recent_login", "mail_cooldown")
+OPTIONAL_DURATIONS = ("idle_lifetime", "recent_login", "mail_cooldown")
+# A use is noted only now and then: so often that a token in use is never taken for unused.
+MINIMUM_IDLE_LIFETIME = timedelta(minutes=1)
 COUNTS = (
+    "tokens_per_user",
     "cached_tokens",
     "hashing_threads",
     "hashing_queue",
     "database_connections",
     "maximum_body_bytes",
 )
+OPTIONAL_COUNTS = ("tokens_per_user", "hashing_threads")
 LINKS = ("confirmation_url", "password_reset_url", "email_change_url")
 TEXTS = (
     "database",
@@ -293,6 +277,14 @@ def _is_duration(settings: Settings, name: str) -> bool:
     return isinstance(value, timedelta) and value > timedelta(0)
 
 
+def _is_idle_lifetime(settings: Settings) -> bool:
+    idle = settings.idle_lifetime
+    others = (settings.user_max_age, settings.revocation_lag)
+    if not all(isinstance(duration, timedelta) for duration in (idle, *others)):
+        return True  # said of the one that is wrong
+    return idle is None or idle >= max(MINIMUM_IDLE_LIFETIME, *(4 * other for other in others))
+
+
 def _is_lag(value: object) -> bool:
     return isinstance(value, timedelta) and value >= timedelta(0)
 
@@ -300,7 +292,7 @@ def _is_lag(value: object) -> bool:
 def _is_count(settings: Settings, name: str) -> bool:
     value = getattr(settings, name)
     if value is None:
-        return name == "hashing_threads"
+        return name in OPTIONAL_COUNTS
     return type(value) is int and value > 0
 
 
@@ -351,7 +343,7 @@ def _from_text(name: str, text: str) -> Any:
         return text
     if name in ("secret_key", "signing_key"):
         return tuple(json.loads(text)) if text.startswith("[") else text
-    if name in OPTIONAL_DURATIONS and text.lower() in ("", "none", "off"):
+    if name in (*OPTIONAL_DURATIONS, *OPTIONAL_COUNTS) and text.lower() in ("", "none", "off"):
         return None
     if name in (*DURATIONS, "revocation_lag"):
         return timedelta(seconds=float(text))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 READERS = (
+    "asgi_token_auth.breached_passwords",
     "asgi_token_auth.storage.revocations",
     "asgi_token_auth.verification.feed",
     "asgi_token_auth.verification.live",

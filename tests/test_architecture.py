@@ -18,9 +18,9 @@ BANDS = (
     ("accounts", "verification", "bearer", "paths"),
     ("mail",),
     ("storage",),
-    ("passwords", "tokens"),
+    ("passwords", "breached_passwords", "tokens"),
     ("settings",),
-    ("throttling", "addresses", "signing_keys"),
+    ("throttling", "addresses", "signing_keys", "password_policy"),
     ("clock", "exceptions"),
 )
 STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan", "sockets"}
@@ -30,7 +30,8 @@ DOORS = {
     "passlib": {"passwords"},
     "bcrypt": {"passwords"},
     "jose": {"tokens"},
-    "httpx": {"mail"},
+    "httpx": {"mail", "breached_passwords"},
+    "zxcvbn": {"password_policy"},
     "cryptography": {"mail", "signing_keys"},
     "jinja2": {"mail"},
     "aiosmtplib": {"mail"},

@@ -322,6 +322,31 @@ async def test_deleting_the_account_needs_the_password_and_ends_all(service: Ser
     await service.sign_up(ADA)
 
 
+async def test_no_login_is_recent_enough_to_delete_the_account(service: Service) -> None:
+    """A new login and an old one, and one that gives its password by its other name."""
+    token = (await service.new_user(ADA))["token"]
+
+    for _ in range(2):
+        for body in ({}, {"current_password": ""}, {"current_password": "wrong one"}):
+            response = await service.call("DELETE", "/api/account", body, token)
+            assert response.status_code == 422
+            assert len(response.json()["errors"]) == 1
+        service.clock.forward(timedelta(minutes=21))
+    body = {"current_password": "secret"}
+    assert (await service.call("DELETE", "/api/account", body, token)).json() == "ok"
+
+
+async def test_recent_login_can_be_switched_off(start_service: ServiceFactory) -> None:
+    """Password and e-mail then change with any good token; deletion still asks."""
+    service = await start_service(recent_login=None)
+    token = (await service.new_user(ADA))["token"]
+    service.clock.forward(timedelta(days=6))
+
+    body = {"account": {"password": "new secret", "email": "new@example.com"}}
+    assert (await service.call("PUT", "/api/account", body, token)).json() == "ok"
+    assert (await service.call("DELETE", "/api/account", {}, token)).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("kind", "lifetime"),
     [("confirmation", timedelta(days=3)), ("password_reset", timedelta(hours=1))],

@@ -37,6 +37,11 @@ GOOD: dict[str, Any] = {
         ("token_lifetime", timedelta(0)),
         ("token_lifetime", 60),
         ("recent_login", timedelta(-1)),
+        ("idle_lifetime", timedelta(0)),
+        ("idle_lifetime", timedelta(seconds=119)),  # user_max_age is 30 seconds
+        ("idle_lifetime", 1800),
+        ("tokens_per_user", 0),
+        ("tokens_per_user", True),
         ("confirmation_url", "/confirm?token={token}"),
         ("confirmation_url", "https://example.com/confirm"),
         ("password_reset_url", "https://example.com/{token}/{host}"),
@@ -65,6 +70,24 @@ def test_a_wrong_setting_is_named(name: str, value: object) -> None:
         TokenAuth(**{**GOOD, name: value})
 
     assert name in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shortest"),
+    [
+        ("user_max_age", timedelta(seconds=1), timedelta(minutes=1)),
+        ("user_max_age", timedelta(seconds=30), timedelta(minutes=2)),
+        ("revocation_lag", timedelta(minutes=1), timedelta(minutes=4)),
+    ],
+)
+def test_an_idle_lifetime_leaves_time_to_note_a_use(
+    name: str, value: timedelta, shortest: timedelta
+) -> None:
+    """Or a token in use would be taken for unused."""
+    TokenAuth(**{**GOOD, name: value, "idle_lifetime": shortest})
+
+    with pytest.raises(SettingsError, match="idle_lifetime must be at least"):
+        TokenAuth(**{**GOOD, name: value, "idle_lifetime": shortest - timedelta(seconds=1)})
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -102,6 +125,8 @@ def test_from_env_reads_what_the_code_takes(tmp_path: Path) -> None:
             "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
             "TOKEN_AUTH_TOKEN_LIFETIME": "3600",
             "TOKEN_AUTH_RECENT_LOGIN": "none",
+            "TOKEN_AUTH_IDLE_LIFETIME": "1800",
+            "TOKEN_AUTH_TOKENS_PER_USER": "10",
             "TOKEN_AUTH_PASSWORD_POLICY": "recommended",
             "TOKEN_AUTH_HASHING_QUEUE": "7",
             "TOKEN_AUTH_MAIL_TRANSPORT": f"file:{tmp_path}",
@@ -114,6 +139,7 @@ def test_from_env_reads_what_the_code_takes(tmp_path: Path) -> None:
     assert len(settings.keys) == 2
     assert settings.token_lifetime == timedelta(hours=1)
     assert settings.recent_login is None
+    assert (settings.idle_lifetime, settings.tokens_per_user) == (timedelta(minutes=30), 10)
     assert settings.password_policy == PasswordPolicy.recommended()
     assert (settings.hashing_queue, settings.user_validator) == (7, print)
 

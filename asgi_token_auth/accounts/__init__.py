@@ -16,6 +16,7 @@ from asgi_token_auth.accounts.sessions import (
     forget,
     list_sessions,
     log_out,
+    rename_session,
     revoke_session,
 )
 from asgi_token_auth.accounts.sign_up import sign_up
@@ -44,7 +45,7 @@ class Accounts:
     async def confirm(
         self, user_id: object, *, client: Client = NOBODY, **fields: Any
     ) -> IssuedToken:
-        """Confirms an address with its `confirmation_token`."""
+        """Confirms an address with its `confirmation_token`; `session_name` names the new token."""
         return await confirm(self._parts, user_id, fields, client)
 
     async def resend_confirmation(self, *, client: Client = NOBODY, **fields: Any) -> None:
@@ -52,7 +53,7 @@ class Accounts:
         await resend_confirmation(self._parts, fields, client)
 
     async def log_in(self, *, client: Client = NOBODY, **fields: Any) -> IssuedToken:
-        """A token for `email` or `username`, and `password`."""
+        """A token for `email` or `username`, and `password`, called `session_name` if given."""
         return await log_in(self._parts, fields, client)
 
     async def list_sessions(self, user: User) -> list[Token]:
@@ -65,6 +66,10 @@ class Accounts:
         """Ends the user's tokens: all; or, of the given one, `current` or the `others`."""
         digest = token.digest if isinstance(token, Token) else token
         return await log_out(self._parts, user, digest, scope)
+
+    async def rename_session(self, user: User, session_id: str, name: object) -> None:
+        """Names one of the user's tokens by its id."""
+        await rename_session(self._parts, user, session_id, name)
 
     async def revoke_session(self, user: User, session_id: str) -> None:
         """Ends one of the user's tokens by its id."""
@@ -79,7 +84,8 @@ class Accounts:
         await request_password_reset(self._parts, fields, client)
 
     async def reset_password(self, *, client: Client = NOBODY, **fields: Any) -> IssuedToken:
-        """Sets a new `password` with `user_id` and `password_reset_token`."""
+        """Sets a new `password` with `user_id` and `password_reset_token`; `session_name` names
+        the new token."""
         return await reset_password(self._parts, fields, client)
 
     async def update_account(

@@ -45,7 +45,7 @@ async def update_account(
         InvalidFields: fields are wrong or taken, or `current_password` is needed or wrong.
         InvalidToken: the token was revoked meanwhile.
         Throttled: too many present passwords were tried with this token, or from this address.
-        DatabaseUnavailable, HashingOverloaded: try again.
+        DatabaseUnavailable, HashingOverloaded, BreachedPasswordsUnavailable: try again.
     """
     stored = await _stored(parts, login)
     changes = _read(parts, stored.user, fields)
@@ -101,8 +101,6 @@ def _read(parts: Parts, user: User, fields: Mapping[str, Any]) -> Changes:
     # Clients send both fields of their form, and leave empty what is to stay.
     if not is_blank(fields.get("password")):
         values["password"] = fields["password"]
-        if fault := password_fault(parts, fields["password"]):
-            errors["password"] = fault
     if parts.users.has_email and not is_blank(fields.get("email")):
         email = read_email(fields, errors)
         if email != user.email:
@@ -111,6 +109,10 @@ def _read(parts: Parts, user: User, fields: Mapping[str, Any]) -> Changes:
         username = read_username(fields, errors)
         if username != user.username:
             values["username"] = username
+    if "password" in values:
+        about = (user.email, user.username, values.get("email"), values.get("username"))
+        if fault := password_fault(parts, values["password"], *about):
+            errors["password"] = fault
     return Changes("update_account", user, values, errors)
 
 

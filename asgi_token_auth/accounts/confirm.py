@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from asgi_token_auth.accounts.attempts import count_by_account, count_by_address
-from asgi_token_auth.accounts.fields import INVALID, TAKEN, read_secret
+from asgi_token_auth.accounts.fields import INVALID, TAKEN, named, read_secret
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
 from asgi_token_auth.accounts.notifying import notify
 from asgi_token_auth.accounts.parts import Client, Parts
@@ -29,6 +29,7 @@ async def confirm(
     """
     errors: dict[str, str] = {}
     secret = read_secret(fields, FIELD, errors)
+    client = named(client, fields, errors)
     if errors:
         raise InvalidFields(errors)
     key = parts.users.parse_id(user_id)

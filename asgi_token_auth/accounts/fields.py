@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from email_validator import EmailNotValidError, validate_email
 
-from asgi_token_auth.accounts.parts import Parts
+from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
+from asgi_token_auth.password_policy import BREACHED
+from asgi_token_auth.storage.tables import SESSION_NAME_CHARACTERS
 from asgi_token_auth.storage.users import User
 
 BLANK = "can't be blank"
@@ -54,6 +56,7 @@ async def validated(parts: Parts, changes: Changes) -> dict[str, Any]:
 
     Raises:
         InvalidFields: there are errors.
+        BreachedPasswordsUnavailable: the policy wants an answer, and there is none.
     """
     validator = parts.settings.user_validator
     if validator is not None:
@@ -65,6 +68,10 @@ async def validated(parts: Parts, changes: Changes) -> dict[str, Any]:
                 changes.add_error(str(field), str(message))
     if changes.errors:
         raise InvalidFields(changes.errors)
+    # Last: a password that is refused anyhow is asked about nowhere.
+    password, check = changes.values.get("password"), parts.breach_check
+    if password is not None and check is not None and await check.is_breached(password):
+        raise InvalidFields({"password": BREACHED})
     return changes.values
 
 
@@ -87,14 +94,14 @@ def text_fault(value: object) -> str | None:
     return None if is_text(value) else INVALID
 
 
-def password_fault(parts: Parts, value: object) -> str | None:
-    """What is wrong with a new password."""
+def password_fault(parts: Parts, value: object, *about: str | None) -> str | None:
+    """What is wrong with a new password; `about` are its owner's e-mail addresses and username."""
     # Blanks are a password's own: only an absent or empty one is blank.
     if value is None or value == "":
         return BLANK
     if not isinstance(value, str) or not is_text(value):
         return INVALID
-    return parts.settings.password_policy.fault(value) or too_long(parts, value)
+    return too_long(parts, value) or parts.password_rules.fault(value, about)
 
 
 def too_long(parts: Parts, password: str) -> str | None:
@@ -145,6 +152,26 @@ def read_username(values: Mapping[str, Any], errors: dict[str, str]) -> str:
     if username is None:
         errors["username"] = fault or INVALID
     return username or ""
+
+
+def session_name_fault(value: Any) -> str | None:
+    """What is wrong with the name of a session: people read it, so it is one line of text."""
+    if not isinstance(value, str) or not value.isprintable():
+        return INVALID
+    if len(value.strip()) > SESSION_NAME_CHARACTERS:
+        return f"should be at most {SESSION_NAME_CHARACTERS} characters"
+    return None
+
+
+def named(client: Client, values: Mapping[str, Any], errors: dict[str, str]) -> Client:
+    """The client with what its new token shall be called; writes down what is wrong with that."""
+    value = values.get("session_name")
+    if is_blank(value):
+        return client
+    if fault := session_name_fault(value):
+        errors["session_name"] = fault
+        return client
+    return dataclasses.replace(client, session_name=str(value).strip())
 
 
 def read_secret(values: Mapping[str, Any], field: str, errors: dict[str, str]) -> str:

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import random
 from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Parts
-from asgi_token_auth.accounts.purge import BATCH, purge_batch, purge_news
+from asgi_token_auth.accounts.purge import BATCH, purge_batch, purge_idle, purge_news
 from asgi_token_auth.exceptions import TokenAuthError
 
 logger = logging.getLogger("asgi_token_auth.housekeeping")
@@ -17,11 +18,13 @@ DEAD_LETTERS_STAY = timedelta(days=30)
 
 
 class Housekeeper:
-    """Starts the mail sender with the application, and purges a batch at a time: expired tokens,
-    mails sent a day ago, and dead letters of last month."""
+    """Starts the mail sender with the application, and purges a batch at a time: tokens that
+    expired or died by disuse, mails sent a day ago, and dead letters of last month."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        # How far the walk that finds unused tokens has come: each process begins somewhere else.
+        self._idle_after = f"{random.getrandbits(256):064x}"
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -46,6 +49,8 @@ class Housekeeper:
                 sent=SENT_MAILS_STAY, dead=DEAD_LETTERS_STAY, limit=BATCH
             )
             news = await purge_news(self._parts)
+            if self._parts.settings.idle_lifetime is not None:
+                _, self._idle_after = await purge_idle(self._parts, self._idle_after)
             return BATCH in (tokens, mails, news)
         except TokenAuthError:
             logger.info("what expired is purged later: the database is busy or down")

@@ -33,7 +33,10 @@ class IssuedToken:
 
 
 async def issue_token(parts: Parts, session: Session, user: User, client: Client) -> IssuedToken:
-    """A new access token, good once the unit of work is committed."""
+    """A new access token, good once the unit of work is committed.
+
+    The unit of work holds the user's row: `tokens_per_user` is counted here.
+    """
     now = parts.now()
     lifetime = int(parts.settings.token_lifetime.total_seconds())
     token_id = new_secret()
@@ -46,8 +49,12 @@ async def issue_token(parts: Parts, session: Session, user: User, client: Client
         last_used_at=now,
         user_agent=_cut(client.user_agent, 256),
         address=_cut(client.address, 64),
+        name=client.session_name,
     )
     await parts.tokens.insert(session, row)
+    most = parts.settings.tokens_per_user
+    if most is not None:
+        await parts.tokens.keep_recent(session, user.id, row.digest, most - 1)
     issued_at = now // 1000
     claim = user.id if isinstance(user.id, int) else str(user.id)
     signed = parts.signer.issue(claim, token_id, issued_at, issued_at + lifetime)

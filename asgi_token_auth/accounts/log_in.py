@@ -5,6 +5,7 @@ from typing import Any
 
 from asgi_token_auth.accounts.attempts import admit
 from asgi_token_auth.accounts.fields import (
+    named,
     normalised_email,
     normalised_username,
     read_secret,
@@ -30,7 +31,7 @@ async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> Iss
         Throttled: too many attempts of the client's address, or on the account.
         DatabaseUnavailable, HashingOverloaded: try again.
     """
-    login, password = _read(parts, fields)
+    login, password, client = _read(parts, fields, client)
     (name, normalised), *_ = login.items()
     await admit(parts, "log_in", login, normalised or fields[name], client)
     for _ in range(TRIES):
@@ -40,7 +41,9 @@ async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> Iss
     raise UnknownCredentials
 
 
-def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[dict[str, str | None], str]:
+def _read(
+    parts: Parts, fields: Mapping[str, Any], client: Client
+) -> tuple[dict[str, str | None], str, Client]:
     errors: dict[str, str] = {}
     name = "username" if "username" in fields and "email" not in fields else "email"
     if fault := text_fault(fields.get(name)):
@@ -48,10 +51,11 @@ def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[dict[str, str | None
     password = read_secret(fields, "password", errors)
     if password and (fault := too_long(parts, password)):
         errors["password"] = fault
+    client = named(client, fields, errors)
     if errors:
         raise InvalidFields(errors)
     normalised = normalised_email if name == "email" else normalised_username
-    return {name: normalised(fields[name])}, password
+    return {name: normalised(fields[name])}, password, client
 
 
 async def _try(
@@ -71,7 +75,11 @@ async def _try(
 
 
 async def _issue(
-    parts: Parts, session: Session, proven: StoredUser, new_hash: str | None, client: Client
+    parts: Parts,
+    session: Session,
+    proven: StoredUser,
+    new_hash: str | None,
+    client: Client,
 ) -> IssuedToken | None:
     # Under the lock, the hash must still be the one that was verified: a reset that committed in
     # between has ended all tokens, and this one would outlive it.

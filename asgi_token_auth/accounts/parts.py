@@ -3,9 +3,11 @@
 import dataclasses
 from typing import Any
 
+from asgi_token_auth.breached_passwords import BreachCheck
 from asgi_token_auth.mail.messages import Builders
 from asgi_token_auth.mail.outbox import Outbox
 from asgi_token_auth.mail.sender import Sender
+from asgi_token_auth.password_policy import PasswordRules
 from asgi_token_auth.passwords import PasswordHasher
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
@@ -22,6 +24,7 @@ class Client:
 
     `device` is an access token that the client has of an earlier login, good or not: by it an
     account's owner goes on where strangers have used up the attempts on the account.
+    `session_name` is what the client wants a new token to be called.
 
     `request` is the HTTP request where there is one. No operation looks into it; the
     application's mail builders are given it.
@@ -30,6 +33,7 @@ class Client:
     user_agent: str | None = None
     address: str | None = None
     device: str | None = dataclasses.field(default=None, repr=False)
+    session_name: str | None = None
     request: Any = dataclasses.field(default=None, repr=False)
 
 
@@ -44,6 +48,8 @@ class Parts:
     revocations: Revocations
     outbox: Outbox
     sender: Sender
+    password_rules: PasswordRules
+    breach_check: BreachCheck | None
     passwords: PasswordHasher
     signer: TokenSigner
     messages: Builders

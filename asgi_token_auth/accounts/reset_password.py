@@ -9,6 +9,7 @@ from asgi_token_auth.accounts.fields import (
     INVALID,
     Changes,
     is_blank,
+    named,
     password_fault,
     read_secret,
     validated,
@@ -31,9 +32,9 @@ async def reset_password(parts: Parts, fields: Mapping[str, Any], client: Client
     Raises:
         InvalidFields: the token is wrong, used or expired, or the password is not acceptable.
         Throttled: too many attempts of the client's address, or too many wrong ones on the user.
-        DatabaseUnavailable, HashingOverloaded: try again.
+        DatabaseUnavailable, HashingOverloaded, BreachedPasswordsUnavailable: try again.
     """
-    key, secret, password = _read(parts, fields)
+    key, secret, password, client = _read(parts, fields, client)
     await count_by_address(parts, "reset_password", client)
     # Looked at before it is used: without a good token nobody makes us hash.
     user = await parts.database.read(lambda session: _owner(parts, session, key, secret))
@@ -41,7 +42,11 @@ async def reset_password(parts: Parts, fields: Mapping[str, Any], client: Client
         # Only what was wrong counts for the account, or strangers could keep its owner out.
         await count_by_account(parts, "reset_password", user=key)
         raise InvalidFields({FIELD: INVALID})
-    values = await validated(parts, Changes("reset_password", user, {"password": password}))
+    changes = Changes("reset_password", user, {"password": password})
+    # Whose names the password must not be is known only now.
+    if fault := password_fault(parts, password, user.email, user.username):
+        changes.add_error("password", fault)
+    values = await validated(parts, changes)
     new_hash = await parts.passwords.hash(values["password"])
     issued = await parts.database.write(
         lambda session: _reset(parts, session, key, secret, new_hash, client)
@@ -50,7 +55,9 @@ async def reset_password(parts: Parts, fields: Mapping[str, Any], client: Client
     return issued
 
 
-def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[UserId, str, str]:
+def _read(
+    parts: Parts, fields: Mapping[str, Any], client: Client
+) -> tuple[UserId, str, str, Client]:
     errors: dict[str, str] = {}
     secret = read_secret(fields, FIELD, errors)
     if is_blank(fields.get("user_id")):
@@ -58,12 +65,13 @@ def _read(parts: Parts, fields: Mapping[str, Any]) -> tuple[UserId, str, str]:
     key = parts.users.parse_id(fields.get("user_id"))
     if fault := password_fault(parts, fields.get("password")):
         errors["password"] = fault
+    client = named(client, fields, errors)
     if key is None:
         # Which ids there are is nobody's business: an impossible one answers as an unknown one.
         errors.setdefault(FIELD, INVALID)
     if errors or key is None:
         raise InvalidFields(errors)
-    return key, secret, fields["password"]
+    return key, secret, fields["password"], client
 
 
 async def _owner(parts: Parts, session: Session, key: UserId, secret: str) -> User | None:
@@ -75,7 +83,12 @@ async def _owner(parts: Parts, session: Session, key: UserId, secret: str) -> Us
 
 
 async def _reset(
-    parts: Parts, session: Session, key: UserId, secret: str, new_hash: str, client: Client
+    parts: Parts,
+    session: Session,
+    key: UserId,
+    secret: str,
+    new_hash: str,
+    client: Client,
 ) -> IssuedToken:
     stored = await parts.users.locked(session, key)
     purpose = (PASSWORD_RESET,)

@@ -1,9 +1,10 @@
-"""A user's live tokens: listing them, and logging out."""
+"""A user's live tokens: listing and naming them, and logging out."""
 
 from typing import Literal
 
+from asgi_token_auth.accounts.fields import BLANK, INVALID, is_blank, session_name_fault
 from asgi_token_auth.accounts.parts import Parts
-from asgi_token_auth.exceptions import SessionNotFound
+from asgi_token_auth.exceptions import InvalidFields, SessionNotFound
 from asgi_token_auth.storage.database import Session
 from asgi_token_auth.storage.tokens import AUTHENTICATION, Token
 from asgi_token_auth.storage.users import User
@@ -62,8 +63,38 @@ async def revoke_session(parts: Parts, user: User, session_id: str) -> None:
         SessionNotFound: the user has no such token.
         DatabaseUnavailable: try again.
     """
-    # What can't be an id is looked for as a claim: a NUL in a query is an error on PostgreSQL.
-    for named in (session_id, digest(session_id)):
-        if is_digest(named) and await log_out(parts, user, named, "current"):
+    for named in _digests(session_id):
+        if await log_out(parts, user, named, "current"):
             return
     raise SessionNotFound
+
+
+async def rename_session(parts: Parts, user: User, session_id: str, name: object) -> None:
+    """Names one of the user's own tokens, so that its owner knows it in the list.
+
+    Raises:
+        InvalidFields: the name is blank, too long, or not one line of text.
+        SessionNotFound: the user has no such token.
+        DatabaseUnavailable: try again.
+    """
+    fault = BLANK if is_blank(name) else session_name_fault(name)
+    if fault or not isinstance(name, str):
+        raise InvalidFields({"name": fault or INVALID})
+    given, now = name.strip(), parts.now()
+
+    async def rename(session: Session) -> bool:
+        for named in _digests(session_id):
+            if await parts.tokens.rename(session, user.id, named, given, now):
+                return True
+        return False
+
+    if not await parts.database.write(rename):
+        raise SessionNotFound
+
+
+def _digests(session_id: str) -> list[str]:
+    """What a token may be named by: the id in the list, or its `token_id` claim.
+
+    What can't be an id is looked for as a claim: a NUL in a query is an error on PostgreSQL.
+    """
+    return [named for named in (session_id, digest(session_id)) if is_digest(named)]

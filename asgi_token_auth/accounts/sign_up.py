@@ -31,7 +31,7 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
         InvalidFields: fields are wrong, or the e-mail address or username is taken.
         Throttled: too many attempts of the client's address, or with that e-mail address or
             username.
-        DatabaseUnavailable, HashingOverloaded: try again.
+        DatabaseUnavailable, HashingOverloaded, BreachedPasswordsUnavailable: try again.
     """
     changes = _read(parts, fields)
     # Before the application's own validator, whatever that may cost.
@@ -82,6 +82,7 @@ def _read(parts: Parts, fields: Mapping[str, Any]) -> Changes:
     if not {"email", "username"} & set(values):
         errors["email" if parts.users.has_email else "username"] = BLANK
     values["password"] = fields.get("password")
-    if fault := password_fault(parts, values["password"]):
+    about = (values.get("email"), values.get("username"))
+    if fault := password_fault(parts, values["password"], *about):
         errors["password"] = fault
     return Changes("sign_up", None, values, errors)

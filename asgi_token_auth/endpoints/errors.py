@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.bearer import challenge
 from asgi_token_auth.exceptions import (
+    BreachedPasswordsUnavailable,
     DatabaseUnavailable,
     HashingOverloaded,
     InvalidFields,
@@ -32,6 +33,7 @@ STATUS: dict[type[TokenAuthError], int] = {
     Throttled: 429,
     DatabaseUnavailable: 503,
     HashingOverloaded: 503,
+    BreachedPasswordsUnavailable: 503,
 }
 
 

@@ -35,13 +35,14 @@ def build_routes(endpoints: Endpoints) -> list[Route]:
         "PUT": endpoints.update_account,
         "DELETE": endpoints.delete_account,
     }
+    session = {"PUT": endpoints.rename_session, "DELETE": endpoints.revoke_session}
     return [
         _route("/users", {"POST": endpoints.sign_up}),
         _route("/users/{id}/confirm", {"POST": endpoints.confirm}),
         _route("/confirmations", {"POST": endpoints.resend_confirmation}),
         _route("/sessions", sessions),
         _route("/session", sessions),
-        _route("/sessions/{token_id}", {"DELETE": endpoints.revoke_session}),
+        _route("/sessions/{token_id}", session),
         _route("/password_resets", {"POST": endpoints.request_password_reset}),
         _route("/password_resets/reset", {"POST": endpoints.reset_password}),
         _route("/account", account),

@@ -7,7 +7,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.accounts.log_in import log_in
-from asgi_token_auth.accounts.sessions import SCOPES, list_sessions, log_out, revoke_session
+from asgi_token_auth.accounts.sessions import (
+    SCOPES,
+    list_sessions,
+    log_out,
+    rename_session,
+    revoke_session,
+)
+from asgi_token_auth.endpoints.bodies import nested
 from asgi_token_auth.endpoints.endpoint import EndpointGroup, endpoint, ok, token_reply
 from asgi_token_auth.endpoints.errors import NO_STORE
 from asgi_token_auth.exceptions import InvalidFields
@@ -44,6 +51,14 @@ class SessionEndpoints(EndpointGroup):
         return ok()
 
     @endpoint
+    async def rename_session(self, request: Request) -> Response:
+        """PUT /sessions/{token_id}"""
+        login, body = await self._login(request), await self._body(request)
+        name, token_id = nested(body, "session").get("name"), request.path_params["token_id"]
+        await rename_session(self._parts, login.user, token_id, name)
+        return ok()
+
+    @endpoint
     async def revoke_session(self, request: Request) -> Response:
         """DELETE /sessions/{token_id}"""
         login = await self._login(request)
@@ -54,6 +69,7 @@ class SessionEndpoints(EndpointGroup):
 def _shown(token: Token, current: str | None) -> dict[str, Any]:
     return {
         "id": token.digest,
+        "name": token.name,
         "created_at": _iso(token.created_at),
         "last_used_at": _iso(token.last_used_at or token.created_at),
         "expires_at": _iso(token.expires_at),

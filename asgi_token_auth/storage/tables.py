@@ -26,6 +26,7 @@ MYSQL: dict[str, Any] = {
 }
 OWN_USER_COLUMNS = ("id", "email", "username", "hashed_password", "confirmed_at")
 ADDRESS_CHARACTERS = 320  # RFC 3696, erratum 1690, rounded up
+SESSION_NAME_CHARACTERS = 64
 
 
 def users_table(
@@ -106,6 +107,7 @@ def tokens_table(metadata: MetaData, users: Table) -> Table:
         Column("last_used_at", BigInteger),
         Column("user_agent", String(256)),
         Column("address", String(64)),
+        Column("name", String(SESSION_NAME_CHARACTERS)),
         Index("ix_tokens_user_id", "user_id", "purpose"),
         Index("ix_tokens_expires_at", "expires_at"),
         **MYSQL,

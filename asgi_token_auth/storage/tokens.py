@@ -1,10 +1,11 @@
-"""Queries on the tokens table. A token is good while its row is there and not past its end."""
+"""Queries on the tokens table. A token is good while its row is there and not past its end; where
+there is an idle lifetime, one that logs in is good only if it was used so long ago at the most."""
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Table, bindparam, func, select
 
 from asgi_token_auth.storage.compiled import CompiledStatement, Row, compiled_insert
 from asgi_token_auth.storage.database import Session
@@ -32,6 +33,7 @@ class Token:
     last_used_at: int | None = None
     user_agent: str | None = None
     address: str | None = None
+    name: str | None = None
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Token))
@@ -41,18 +43,33 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Token))
 BATCHES = (1, 10, 100)
 MOST_ADDRESSES = 50
 
+REVIVAL_MILLISECONDS = 60_000
+"""How much longer an idle token's row stays: a use that is just being noted brings it back."""
+
 
 class Tokens:
-    """The tokens table."""
+    """The tokens table.
 
-    def __init__(self, table: Table, users: Users, dialect: Dialect) -> None:
+    Args:
+        table: made by `tables.tokens_table`.
+        users: whose tokens they are.
+        dialect: the database's.
+        idle: milliseconds after which a token that was not used is dead; None: none is.
+    """
+
+    def __init__(
+        self, table: Table, users: Users, dialect: Dialect, idle: int | None = None
+    ) -> None:
         self.table = table
         self._users = users
+        self._idle = idle
+        self._last_used = func.coalesce(table.c.last_used_at, table.c.created_at)
         self._columns = [table.c[name].label(f"token_{name}") for name in COLUMNS]
         self._select = select(*self._columns)
         self._insert = compiled_insert(table, COLUMNS, dialect)
         self._dialect = dialect
         self._live: dict[int, CompiledStatement] = {}
+        self._recent = CompiledStatement(self._recent_select(), dialect)
 
     async def insert(self, session: Session, token: Token) -> None:
         values = {name: getattr(token, name) for name in COLUMNS}
@@ -101,7 +118,9 @@ class Tokens:
         if statement is None:
             statement = CompiledStatement(self._live_select(size), self._dialect)
             self._live[size] = statement
-        rows = await session.run_compiled(statement, now=now, **values)
+        rows = await session.run_compiled(
+            statement, now=now, used_after=self._used_after(now), **values
+        )
         return {row["token_digest"]: (_from(row), self._users.user_from(row)) for row in rows}
 
     def _live_select(self, size: int) -> Any:
@@ -112,8 +131,7 @@ class Tokens:
             .join_from(self.table, users, self.table.c.user_id == users.c.id)
             .where(
                 self.table.c.digest.in_(digests),
-                self.table.c.purpose == AUTHENTICATION,
-                self.table.c.expires_at > bindparam("now"),
+                *self._are_live(bindparam("now"), bindparam("used_after")),
                 users.c.confirmed_at.is_not(None),
             )
         )
@@ -121,9 +139,7 @@ class Tokens:
     async def of_user(self, session: Session, user_id: UserId, now: int) -> list[Token]:
         """The user's live authentication tokens, newest first."""
         statement = self._select.where(
-            self.table.c.user_id == user_id,
-            self.table.c.purpose == AUTHENTICATION,
-            self.table.c.expires_at > now,
+            self.table.c.user_id == user_id, *self._are_live(now, self._used_after(now))
         ).order_by(self.table.c.created_at.desc(), self.table.c.digest)
         return [token for row in await session.all(statement) if (token := _token(row))]
 
@@ -158,6 +174,51 @@ class Tokens:
             session.forget(user_id)
         return await session.change(self.table.delete().where(*condition))
 
+    async def rename(
+        self, session: Session, user_id: UserId, digest: str, name: str, now: int
+    ) -> bool:
+        """Names a live authentication token of the user; False: there is none."""
+        condition = (self.table.c.digest == digest, self.table.c.user_id == user_id)
+        live = self._are_live(now, self._used_after(now))
+        # Looked for first: a name that stays as it is changes no row on MySQL.
+        if await session.one(self._select.where(*condition, *live)) is None:
+            return False
+        session.forget(user_id)  # the application sees the name too: `request.auth.token.name`
+        await session.run(self.table.update().where(*condition).values(name=name))
+        return True
+
+    async def keep_recent(self, session: Session, user_id: UserId, but: str, most: int) -> None:
+        """Ends the user's authentication tokens but `but` and, of the rest, the `most` used last.
+
+        The caller holds the user's row, or two logins would each spare what the other ends.
+        """
+        rows = await session.run_compiled(self._recent, user_id=user_id, but=but, most=most + 1)
+        if len(rows) <= most:
+            return
+        kept = [but, *(row["digest"] for row in rows[:most])]
+        session.forget(user_id)
+        columns = self.table.c
+        await session.change(
+            self.table.delete().where(
+                columns.user_id == user_id,
+                columns.purpose == AUTHENTICATION,
+                columns.digest.not_in(kept),
+            )
+        )
+
+    def _recent_select(self) -> Any:
+        columns = self.table.c
+        return (
+            select(columns.digest)
+            .where(
+                columns.user_id == bindparam("user_id", type_=columns.user_id.type),
+                columns.purpose == AUTHENTICATION,
+                columns.digest != bindparam("but"),
+            )
+            .order_by(self._last_used.desc(), columns.created_at.desc(), columns.digest)
+            .limit(bindparam("most"))
+        )
+
     async def touch(self, session: Session, digests: Sequence[str], now: int) -> None:
         """Notes that the tokens were used just now."""
         used = self.table.update().where(self.table.c.digest.in_(digests))
@@ -172,9 +233,42 @@ class Tokens:
             return 0
         return await session.change(self.table.delete().where(self.table.c.digest.in_(digests)))
 
+    async def purge_idle(
+        self, session: Session, now: int, after: str, limit: int
+    ) -> tuple[int, str]:
+        """Deletes those that are dead by disuse among the next `limit` rows after the digest
+        `after`: how many, and the digest to go on after; "" once there are no more.
+
+        A walk along the primary key: an index on the time of last use would make each note of a
+        use dearer, and without one a search reads the whole table.
+        """
+        if self._idle is None:
+            return 0, ""
+        columns, used_after = self.table.c, self._used_after(now) - REVIVAL_MILLISECONDS
+        is_idle = (columns.purpose == AUTHENTICATION, self._last_used <= used_after)
+        rows = await session.all(
+            select(columns.digest, self._last_used, columns.purpose)
+            .where(columns.digest > after)
+            .order_by(columns.digest)
+            .limit(limit)
+        )
+        idle = [row[0] for row in rows if row[2] == AUTHENTICATION and row[1] <= used_after]
+        purge = self.table.delete().where(columns.digest.in_(idle), *is_idle)
+        purged = await session.change(purge) if idle else 0
+        return purged, rows[-1][0] if len(rows) == limit else ""
+
+    def _used_after(self, now: int) -> int:
+        return -1 if self._idle is None else now - self._idle
+
+    def _are_live(self, now: Any, used_after: Any) -> tuple[Any, ...]:
+        columns = self.table.c
+        live = (columns.purpose == AUTHENTICATION, columns.expires_at > now)
+        return live if self._idle is None else (*live, self._last_used > used_after)
+
     def _is(
         self, digest: str, user_id: UserId, purposes: tuple[Purpose, ...], now: int
     ) -> tuple[Any, ...]:
+        # Idle or not: mailed tokens have no use but one, and whoever shows another uses it.
         columns = self.table.c
         return (
             columns.digest == digest,

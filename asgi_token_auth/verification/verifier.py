@@ -37,7 +37,8 @@ GATHER_SECONDS = 1.0
 RETRY_SECONDS = 0.05  # after a read of the feed that failed
 LIVE_SECONDS = 1.0  # between two looks at live sockets, where there is no lag to go by
 TRIES = 4
-LAST_USED_MILLISECONDS = 60_000
+LAST_USED_SECONDS = 60.0  # between two notes of a token's use
+IDLE_SHARE = 0.1  # of idle_lifetime, if that is less
 MOST_NOTED = 500  # in one statement
 
 
@@ -47,7 +48,8 @@ class Verifier:
     Args:
         database, users, tokens, revocations: where tokens, and news of them, are.
         signer: checks signatures and claims.
-        settings: `revocation_lag`, `user_max_age`, `cached_tokens` and `clock` of these.
+        settings: `revocation_lag`, `user_max_age`, `idle_lifetime`, `cached_tokens` and `clock` of
+            these.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Verifier:
         self._machine_clock = settings.clock is utc_now
         self._lag = settings.revocation_lag.total_seconds()
         self._max_age = settings.user_max_age.total_seconds()
+        self._note_after = 1000 * _note_after(settings)
         self._cache = TokenCache(settings.cached_tokens)
         self._get = self._cache.get
         self._feed = RevocationFeed(database, revocations, self.forget, self._forget_all)
@@ -208,7 +211,7 @@ class Verifier:
         )
         if self._lag:
             self._cache.put(cached)
-        if self._now() * 1000 - (row.last_used_at or row.created_at) > LAST_USED_MILLISECONDS:
+        if self._now() * 1000 - (row.last_used_at or row.created_at) > self._note_after:
             self._uses.add(row.digest)
         return cached
 
@@ -258,7 +261,12 @@ class Verifier:
         )
 
     async def _note_uses(self, digests: list[str]) -> None:
-        """Notes the time of last use, a token at most once a minute: it is for people to read."""
+        """Notes the time of last use, a token at most once a minute, or ten times in
+        `idle_lifetime`.
+
+        Only reading a token notes its use, so what is noted is behind by up to that and
+        `user_max_age`; a token is idle by what is noted.
+        """
         digests.sort()  # in one order, or two processes would wait for each other's rows
         now = int(self._now() * 1000)
         try:
@@ -270,3 +278,11 @@ class Verifier:
 
     async def _touch(self, digests: list[str], now: int, session: Session) -> None:
         await self._tokens.touch(session, digests, now)
+
+
+def _note_after(settings: Settings) -> float:
+    """How old the noted use of a token is, in seconds, when the next one is noted."""
+    idle = settings.idle_lifetime
+    if idle is None:
+        return LAST_USED_SECONDS
+    return min(LAST_USED_SECONDS, IDLE_SHARE * idle.total_seconds())
