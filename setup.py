@@ -13,6 +13,7 @@ POSTGRESQL = ["asyncpg>=0.29"]
 MYSQL = ["asyncmy>=0.2.10"]
 SMTP = ["aiosmtplib>=3"]
 BCRYPT = ["bcrypt>=4.0.1,<5"]  # passlib 1.7.4 fails with bcrypt 5
+OTEL = ["opentelemetry-api>=1.30,<2"]
 DEMO = ["uvicorn>=0.30", "websockets>=13"]
 # The peers and what they need; wrk is the system's.
 BENCHMARKS = [
@@ -42,7 +43,9 @@ TEST = [
     *MYSQL,
     *BCRYPT,
     *SMTP,
+    *OTEL,
     *DEMO,
+    "opentelemetry-sdk>=1.30,<2",
     "pytest>=8.3",
     "pytest-asyncio>=0.24",
     "pytest-cov>=6",
@@ -87,6 +90,7 @@ setup(
         "mysql": MYSQL,
         "smtp": SMTP,
         "bcrypt": BCRYPT,
+        "otel": OTEL,
         "demo": DEMO,
         "benchmarks": BENCHMARKS,
         "test": TEST,

@@ -25,6 +25,7 @@ from asgi_token_auth.mail.transports import (
 )
 from asgi_token_auth.middleware import TokenAuthMiddleware
 from asgi_token_auth.settings import PasswordPolicy, Settings
+from asgi_token_auth.storage.events import Event
 from asgi_token_auth.storage.tables import users_table
 from asgi_token_auth.storage.users import User
 
@@ -38,6 +39,7 @@ __all__ = [
     "ConsoleTransport",
     "DatabaseUnavailable",
     "Emails",
+    "Event",
     "FileTransport",
     "HashingOverloaded",
     "InvalidFields",

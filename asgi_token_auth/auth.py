@@ -9,6 +9,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from asgi_token_auth.accounts import Accounts, Parts
+from asgi_token_auth.accounts.events import Events
+from asgi_token_auth.accounts.hooks import Hooks
 from asgi_token_auth.accounts.housekeeping import Housekeeper
 from asgi_token_auth.endpoints import Endpoints
 from asgi_token_auth.endpoints.routes import build_app
@@ -21,11 +23,13 @@ from asgi_token_auth.mail.transports import ConsoleTransport, MailTransport, tra
 from asgi_token_auth.passwords import PasswordHasher, recommended_context
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
+from asgi_token_auth.storage.events import EventRows
 from asgi_token_auth.storage.outbox import OutboxRows
 from asgi_token_auth.storage.revocations import Revocations
 from asgi_token_auth.storage.schema import create_tables
 from asgi_token_auth.storage.tables import (
     check_users_table,
+    events_table,
     outbox_table,
     revocations_table,
     tokens_table,
@@ -33,6 +37,7 @@ from asgi_token_auth.storage.tables import (
 )
 from asgi_token_auth.storage.tokens import Tokens
 from asgi_token_auth.storage.users import Users
+from asgi_token_auth.telemetry import Telemetry
 from asgi_token_auth.tokens import TokenSigner
 from asgi_token_auth.verification import Verifier
 from asgi_token_auth.wrapping import WrappedApp
@@ -79,6 +84,11 @@ class TokenAuth:
         database_connections, database_timeout: the most connections (8), and how long a request
             waits for the database (5 seconds).
         maximum_body_bytes: the largest request body (16 KiB).
+        events_lifetime: how long events stay in the table (90 days); None: for ever.
+        on_event: called with each `Event` after its commit, beside the requests; sync or async,
+            one or several. See `accounts.hooks.Hook`.
+        meter_provider, tracer_provider: OpenTelemetry's, with the extra `otel`; by default the
+            global ones.
         clock: the time now, aware.
 
     Raises:
@@ -106,6 +116,8 @@ class TokenAuth:
             parts.signer,
             self.settings,
         )
+        self._events = parts.events
+        self._observe(parts)
         self.endpoints = Endpoints(parts, self.verifier)
         self.app: Starlette = build_app(self.endpoints)
 
@@ -166,6 +178,7 @@ class TokenAuth:
         await self.sender.stop()
         await self.verifier.stop()
         await self._database.disconnect()
+        await self._events.stop()  # last: until now there may have been some
 
     async def __aenter__(self) -> "TokenAuth":
         await self.startup()
@@ -184,6 +197,7 @@ class TokenAuth:
             revocations_table(self.metadata, self.users), self._database.dialect, settings.clock
         )
         outbox, sender = self._mail()
+        telemetry = Telemetry(settings.meter_provider, settings.tracer_provider)
         return Parts(
             settings=settings,
             database=self._database,
@@ -199,6 +213,45 @@ class TokenAuth:
             ),
             signer=TokenSigner(settings.keys, settings.algorithm, settings.clock),
             messages=Builders(settings),
+            events=Events(
+                self._database,
+                EventRows(events_table(self.metadata, self.users), self._database.dialect),
+                Hooks(settings.on_event),
+                telemetry,
+                settings.clock,
+            ),
+            telemetry=telemetry,
+        )
+
+    def _observe(self, parts: Parts) -> None:
+        """What OpenTelemetry may ask for. Weakly: it never forgets whom it asks."""
+        parts.telemetry.observe(
+            "token_auth.tokens.cached",
+            "{token}",
+            "Verified tokens remembered",
+            self.verifier,
+            lambda verifier: verifier.cached,
+        )
+        parts.telemetry.observe(
+            "token_auth.feed.age",
+            "s",
+            "Since the revocation feed was read",
+            self.verifier,
+            lambda verifier: verifier.feed_age,
+        )
+        parts.telemetry.observe(
+            "token_auth.hashing.pending",
+            "{password}",
+            "Passwords being hashed or waiting for it",
+            parts.passwords,
+            lambda passwords: passwords.pending,
+        )
+        parts.telemetry.observe(
+            "token_auth.outbox.overdue",
+            "s",
+            "How long the mail waiting longest has been due",
+            parts.sender,
+            lambda sender: sender.overdue,
         )
 
     def _mail(self) -> tuple[Outbox, Sender]:

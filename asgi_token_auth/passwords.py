@@ -99,6 +99,11 @@ class PasswordHasher:
         """The most bytes the scheme for new hashes takes without truncating; None: no limit."""
         return 72 if str(self._context.default_scheme()) == "bcrypt" else None
 
+    @property
+    def pending(self) -> int:
+        """How many passwords are being hashed, or wait for it."""
+        return self._pending
+
     async def hash(self, password: str) -> str:
         """The hash to store.
 

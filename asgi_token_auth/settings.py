@@ -94,6 +94,10 @@ class Settings:
     database_connections: int = 8
     database_timeout: timedelta = timedelta(seconds=5)
     maximum_body_bytes: int = 16 * 1024
+    events_lifetime: timedelta | None = timedelta(days=90)
+    on_event: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None
+    meter_provider: Any = None
+    tracer_provider: Any = None
     clock: Clock = utc_now
 
     def __post_init__(self) -> None:
@@ -170,6 +174,9 @@ def _value_faults(settings: Settings) -> list[str]:
         or isinstance(settings.mail_templates, str | os.PathLike),
         "mail_language must be callable": settings.mail_language is None
         or callable(settings.mail_language),
+        "on_event must be callable, or a sequence of callables": settings.on_event is None
+        or callable(settings.on_event)
+        or _are_callable(settings.on_event),
         "clock must be callable": callable(settings.clock),
         "revocation_lag must be a timedelta, zero or positive": _is_lag(settings.revocation_lag),
         **{
@@ -190,8 +197,9 @@ DURATIONS = (
     "user_max_age",
     "mail_cooldown",
     "database_timeout",
+    "events_lifetime",
 )
-OPTIONAL_DURATIONS = ("recent_login", "mail_cooldown")
+OPTIONAL_DURATIONS = ("recent_login", "mail_cooldown", "events_lifetime")
 COUNTS = (
     "cached_tokens",
     "hashing_threads",
@@ -213,6 +221,10 @@ TEXTS = (
 
 def _is_sender(sender: object) -> bool:
     return isinstance(sender, str) and "@" in sender and sender.isprintable() and "," not in sender
+
+
+def _are_callable(given: object) -> bool:
+    return isinstance(given, Sequence) and all(callable(each) for each in given)
 
 
 def _is_duration(settings: Settings, name: str) -> bool:

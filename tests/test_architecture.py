@@ -18,7 +18,7 @@ BANDS = (
     ("accounts", "verification", "bearer", "paths"),
     ("mail",),
     ("storage",),
-    ("passwords", "tokens"),
+    ("passwords", "telemetry", "tokens"),
     ("settings",),
     ("clock", "exceptions"),
 )
@@ -34,6 +34,7 @@ DOORS = {
     "jinja2": {"mail"},
     "aiosmtplib": {"mail"},
     "idna": {"mail"},
+    "opentelemetry": {"telemetry"},
     "email_validator": {"accounts"},
     "starlette": STARLETTE_BANDS,
 }

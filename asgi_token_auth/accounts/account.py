@@ -21,6 +21,7 @@ from asgi_token_auth.accounts.notifying import notify, tell_owner
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields, InvalidToken
 from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import AUTHENTICATION, EMAIL_CHANGE, MAILED, Token
 from asgi_token_auth.storage.users import StoredUser, User
 
@@ -33,6 +34,10 @@ class Login:
 
     user: User
     token: Token | None
+
+    @property
+    def digest(self) -> str | None:
+        return self.token.digest if self.token else None
 
 
 async def update_account(
@@ -50,7 +55,8 @@ async def update_account(
     sensitive = bool({"password", "email"} & set(changes.values))
     values = await validated(parts, changes)
     if sensitive and _is_stale(parts, login):
-        await _prove(parts, stored, fields, CURRENT_PASSWORD)
+        await _prove(parts, login, stored, fields, CURRENT_PASSWORD, client)
+    events = _events(values)
     password, email = values.pop("password", None), values.pop("email", None)
     if email is not None and await _is_taken(parts, email):
         if parts.settings.disclose_accounts != "never":
@@ -59,11 +65,13 @@ async def update_account(
         email = None
     if password is not None:
         values["hashed_password"] = await parts.passwords.hash(password)
-    if values or email is not None:
-        await _write(parts, login, stored, values, email, client)
+    if events:
+        await _write(parts, login, stored, values, email, events, client)
 
 
-async def delete_account(parts: Parts, login: Login, fields: Mapping[str, Any]) -> None:
+async def delete_account(
+    parts: Parts, login: Login, fields: Mapping[str, Any], client: Client
+) -> None:
     """Deletes the user and all that hangs off it, once the password is proven.
 
     Raises:
@@ -73,12 +81,13 @@ async def delete_account(parts: Parts, login: Login, fields: Mapping[str, Any]) 
     """
     stored = await _stored(parts, login)
     field = CURRENT_PASSWORD if CURRENT_PASSWORD in fields else "password"
-    await _prove(parts, stored, fields, field)
+    await _prove(parts, login, stored, fields, field, client)
 
     async def delete(session: Session) -> None:
         await _still_logged_in(parts, session, login, stored)
         await parts.tokens.revoke(session, stored.user.id, (AUTHENTICATION, *MAILED))
         await parts.users.delete(session, stored.user.id)
+        await _record(parts, session, login, "account_deleted", client)
 
     await parts.database.write(delete)
 
@@ -109,6 +118,33 @@ def _read(parts: Parts, user: User, fields: Mapping[str, Any]) -> Changes:
     return Changes("update_account", user, values, errors)
 
 
+def _events(values: Mapping[str, Any]) -> list[tuple[EventKind, str | None]]:
+    """What the change is called. A new address is so called also where it is another's and
+    nothing is done: its owner's account must not show in the trail."""
+    others = sorted({*values} - {"password", "email"})
+    events: list[tuple[EventKind, str | None]] = []
+    if others:
+        events.append(("account_updated", ",".join(others)))
+    if "email" in values:
+        events.append(("email_change_requested", None))
+    if "password" in values:
+        events.append(("password_changed", None))
+    return events
+
+
+async def _record(
+    parts: Parts,
+    session: Session,
+    login: Login,
+    kind: EventKind,
+    client: Client,
+    detail: str | None = None,
+) -> None:
+    await parts.events.record(
+        session, kind, login.user.id, client, token=login.digest, detail=detail
+    )
+
+
 def _is_stale(parts: Parts, login: Login) -> bool:
     """Whether the login is too long ago to stand for its user in what matters most."""
     recent = parts.settings.recent_login
@@ -117,13 +153,23 @@ def _is_stale(parts: Parts, login: Login) -> bool:
     return parts.now() - login.token.created_at > recent.total_seconds() * 1000
 
 
-async def _prove(parts: Parts, stored: StoredUser, fields: Mapping[str, Any], field: str) -> None:
+async def _prove(
+    parts: Parts,
+    login: Login,
+    stored: StoredUser,
+    fields: Mapping[str, Any],
+    field: str,
+    client: Client,
+) -> None:
     errors: dict[str, str] = {}
     password = read_secret(fields, field, errors)
     if errors or too_long(parts, password):
         raise InvalidFields(errors or {field: INVALID})
     verification = await parts.passwords.verify(password, stored.hashed_password)
     if not verification.valid:
+        parts.events.refused(
+            stored.user.id, client, token=login.digest, detail="wrong_current_password"
+        )
         raise InvalidFields({field: INVALID})
 
 
@@ -138,6 +184,7 @@ async def _write(
     stored: StoredUser,
     values: dict[str, Any],
     email: str | None,
+    events: list[tuple[EventKind, str | None]],
     client: Client,
 ) -> None:
     async def change(session: Session) -> None:
@@ -148,6 +195,8 @@ async def _write(
             await _end_what_came_before(parts, session, login, stored.user, client)
         if email is not None:
             await mail_token(parts, session, stored.user, EMAIL_CHANGE, email, client)
+        for kind, detail in events:
+            await _record(parts, session, login, kind, client, detail)
 
     try:
         await parts.database.write(change)
@@ -173,7 +222,6 @@ async def _still_logged_in(
 async def _end_what_came_before(
     parts: Parts, session: Session, login: Login, user: User, client: Client
 ) -> None:
-    current = login.token.digest if login.token else None
-    await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), but=current)
+    await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), but=login.digest)
     await parts.tokens.revoke(session, user.id, MAILED)
     await notify(parts, session, user, "password_changed", client)

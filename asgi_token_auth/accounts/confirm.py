@@ -9,6 +9,7 @@ from asgi_token_auth.accounts.notifying import notify
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import CONFIRMATION, EMAIL_CHANGE, MAILED, Token
 from asgi_token_auth.storage.users import StoredUser, User
 from asgi_token_auth.tokens import digest
@@ -40,7 +41,9 @@ async def confirm(
         if stored is None or token is None:
             raise InvalidFields({FIELD: INVALID})
         user = await _apply(parts, session, stored.user, token, client)
-        return await issue_token(parts, session, user, client)
+        moved = user.email != stored.user.email
+        because: EventKind = "email_changed" if moved else "confirmed"
+        return await issue_token(parts, session, user, client, because)
 
     try:
         issued = await parts.database.write(use)

@@ -2,23 +2,20 @@
 
 import asyncio
 import logging
-from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Parts
-from asgi_token_auth.accounts.purge import BATCH, purge_batch, purge_news
+from asgi_token_auth.accounts.purge import BATCH, PURGES
 from asgi_token_auth.exceptions import TokenAuthError
 
 logger = logging.getLogger("asgi_token_auth.housekeeping")
 
 PAUSE_SECONDS = 60.0
 PAUSE_WHILE_MORE_SECONDS = 1.0
-SENT_MAILS_STAY = timedelta(days=1)
-DEAD_LETTERS_STAY = timedelta(days=30)
 
 
 class Housekeeper:
-    """Starts the mail sender with the application, and purges a batch at a time: expired tokens,
-    mails sent a day ago, and dead letters of last month."""
+    """Starts the mail sender with the application, and purges what is over, a batch at a
+    time."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -41,12 +38,7 @@ class Housekeeper:
 
     async def _purge(self) -> bool:
         try:
-            tokens = await purge_batch(self._parts)
-            mails = await self._parts.outbox.purge_batch(
-                sent=SENT_MAILS_STAY, dead=DEAD_LETTERS_STAY, limit=BATCH
-            )
-            news = await purge_news(self._parts)
-            return BATCH in (tokens, mails, news)
+            return BATCH in [await batch(self._parts) for batch in PURGES.values()]
         except TokenAuthError:
             logger.info("what expired is purged later: the database is busy or down")
         return False

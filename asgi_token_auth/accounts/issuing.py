@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.storage.database import Session
+from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import (
     AUTHENTICATION,
     CONFIRMATION,
@@ -32,8 +33,11 @@ class IssuedToken:
     user: User
 
 
-async def issue_token(parts: Parts, session: Session, user: User, client: Client) -> IssuedToken:
-    """A new access token, good once the unit of work is committed."""
+async def issue_token(
+    parts: Parts, session: Session, user: User, client: Client, because: EventKind
+) -> IssuedToken:
+    """A new access token, good once the unit of work is committed; `because` is the event that it
+    is given for."""
     now = parts.now()
     lifetime = int(parts.settings.token_lifetime.total_seconds())
     token_id = new_secret()
@@ -44,10 +48,11 @@ async def issue_token(parts: Parts, session: Session, user: User, client: Client
         created_at=now,
         expires_at=now + lifetime * 1000,
         last_used_at=now,
-        user_agent=_cut(client.user_agent, 256),
-        address=_cut(client.address, 64),
+        user_agent=client.noted_user_agent,
+        address=client.noted_address,
     )
     await parts.tokens.insert(session, row)
+    await parts.events.record(session, because, user.id, client, token=row.digest)
     issued_at = now // 1000
     claim = user.id if isinstance(user.id, int) else str(user.id)
     signed = parts.signer.issue(claim, token_id, issued_at, issued_at + lifetime)
@@ -74,10 +79,3 @@ def _lifetime(parts: Parts, purpose: Purpose) -> timedelta:
         EMAIL_CHANGE: parts.settings.email_change_lifetime,
         PASSWORD_RESET: parts.settings.password_reset_lifetime,
     }[purpose]
-
-
-def _cut(text: str | None, length: int) -> str | None:
-    """What clients say of themselves, in a form that every database stores."""
-    if text is None:
-        return None
-    return "".join(character if character.isprintable() else "?" for character in text)[:length]

@@ -10,9 +10,16 @@ from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.mail.messages import NOTHING
 from asgi_token_auth.storage.database import Session
+from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import CONFIRMATION, PASSWORD_RESET, Purpose
 from asgi_token_auth.storage.users import User
 from asgi_token_auth.tokens import new_secret
+
+REQUESTED: dict[Purpose, EventKind] = {
+    CONFIRMATION: "confirmation_requested",
+    PASSWORD_RESET: "password_reset_requested",
+}
+NOT_MAILED = "not_mailed"
 
 
 async def resend_confirmation(parts: Parts, fields: Mapping[str, Any], client: Client) -> None:
@@ -52,11 +59,15 @@ async def _mail(
         nobody = parts.users.nobody(email)
         stored = await parts.users.locked(session, found.user.id if found else nobody.id)
         rests = await parts.outbox.rests(session, purpose, email)
-        applied = stored is not None and stored.user.email == email and applies(stored.user)
-        if stored is not None and applied and not rests:
-            await mail_token(parts, session, stored.user, purpose, email, client)
+        owner = stored.user if stored is not None and stored.user.email == email else None
+        mailed = owner is not None and applies(owner) and not rests
+        if owner is not None and mailed:
+            await mail_token(parts, session, owner, purpose, email, client)
         else:
             await _do_as_much(parts, session, purpose, nobody, email, client)
+        detail = None if mailed else NOT_MAILED
+        whose = None if owner is None else owner.id
+        await parts.events.record(session, REQUESTED[purpose], whose, client, detail=detail)
         return found is not None
 
     known = await parts.database.write(write)

@@ -1,16 +1,31 @@
-"""Expired tokens leave the database."""
+"""What is over leaves the database: a batch at a time, so that each is in nobody's way.
+
+Any number of processes may purge side by side: what one of them has locked, the others pass by.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Parts
 from asgi_token_auth.storage.revocations import KEPT_SECONDS
 
 BATCH = 200
+SENT_MAILS_STAY = timedelta(days=1)
+DEAD_LETTERS_STAY = timedelta(days=30)
+
+PurgeBatch = Callable[[Parts], Awaitable[int]]
 
 
-async def purge_batch(parts: Parts, limit: int = BATCH) -> int:
+async def purge_tokens(parts: Parts, limit: int = BATCH) -> int:
     """Deletes up to `limit` expired tokens; how many there were."""
     return await parts.database.write(
         lambda session: parts.tokens.purge_expired(session, parts.now(), limit)
     )
+
+
+async def purge_mails(parts: Parts, limit: int = BATCH) -> int:
+    """Deletes up to `limit` mails sent a day ago, and dead letters of last month; how many."""
+    return await parts.outbox.purge_batch(sent=SENT_MAILS_STAY, dead=DEAD_LETTERS_STAY, limit=limit)
 
 
 async def purge_news(parts: Parts, limit: int = BATCH) -> int:
@@ -21,13 +36,39 @@ async def purge_news(parts: Parts, limit: int = BATCH) -> int:
     )
 
 
-async def purge_expired(parts: Parts) -> int:
-    """Deletes all expired tokens, in transactions short enough to be in nobody's way.
+async def purge_events(parts: Parts, limit: int = BATCH) -> int:
+    """Deletes up to `limit` events older than `events_lifetime`; how many."""
+    return await parts.events.purge_batch(parts.settings.events_lifetime, limit)
+
+
+PURGES: dict[str, PurgeBatch] = {
+    "tokens": purge_tokens,
+    "mails": purge_mails,
+    "events": purge_events,
+    "revocations": purge_news,
+}
+
+
+async def purge(parts: Parts) -> dict[str, int]:
+    """Deletes all that is over; how many rows of each table.
 
     Raises:
         DatabaseUnavailable: try again.
     """
+    return {name: await _all(parts, batch) for name, batch in PURGES.items()}
+
+
+async def purge_expired(parts: Parts) -> int:
+    """Deletes all expired tokens; how many there were.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    return await _all(parts, purge_tokens)
+
+
+async def _all(parts: Parts, batch: PurgeBatch) -> int:
     total = 0
-    while purged := await purge_batch(parts):
+    while purged := await batch(parts):
         total += purged
     return total

@@ -81,4 +81,4 @@ async def _reset(
     await parts.users.update(session, key, changes)
     await parts.tokens.revoke(session, key, (AUTHENTICATION, *MAILED))
     await notify(parts, session, stored.user, "password_changed", client)
-    return await issue_token(parts, session, stored.user, client)
+    return await issue_token(parts, session, stored.user, client, "password_reset")

@@ -46,6 +46,7 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
         user = await parts.users.insert(session, row)
         if user.email is not None:
             await mail_token(parts, session, user, CONFIRMATION, user.email, client)
+        await parts.events.record(session, "signed_up", user.id, client)
         return user
 
     try:

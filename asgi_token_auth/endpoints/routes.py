@@ -45,6 +45,7 @@ def build_routes(endpoints: Endpoints) -> list[Route]:
         _route("/password_resets", {"POST": endpoints.request_password_reset}),
         _route("/password_resets/reset", {"POST": endpoints.reset_password}),
         _route("/account", account),
+        _route("/account/events", {"GET": endpoints.list_events}),
     ]
 
 

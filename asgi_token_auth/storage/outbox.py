@@ -113,7 +113,7 @@ class OutboxRows:
             )
         )
         # Two statements: MySQL takes no LIMIT in a subquery of IN.
-        ids = [row[0] for row in await session.all(select(columns.id).where(old).limit(limit))]
+        ids = [row[0] for row in await session.free(select(columns.id).where(old).limit(limit))]
         if not ids:
             return 0
         return await session.change(self.table.delete().where(columns.id.in_(ids), old))

@@ -1,6 +1,6 @@
 """What a unit of work sees of its connection."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from databases.core import Connection
@@ -26,6 +26,7 @@ class Session:
         self._connection = connection
         self._dialect = dialect
         self.forgotten: set[Any] = set()
+        self.told: list[Callable[[], None]] = []
 
     async def one(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
         """The first row, or None."""
@@ -47,6 +48,11 @@ class Session:
         """Something about the user or the user's tokens changes with this unit of work: every
         process is told with its COMMIT to forget what it knows of them."""
         self.forgotten.add(user_id)
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Calls `tell` once this unit of work is committed, and never if it is not. It raises
+        nothing and does not wait."""
+        self.told.append(tell)
 
     async def free(self, select: Any) -> list[Any]:
         """The rows that no other transaction has locked, locked until the unit ends.

@@ -154,8 +154,10 @@ class Tokens:
     async def purge_expired(self, session: Session, now: int, limit: int) -> int:
         """Deletes up to `limit` expired tokens; how many there were."""
         # Two statements: MySQL takes no LIMIT in a subquery of IN.
-        expired = select(self.table.c.digest).where(self.table.c.expires_at <= now).limit(limit)
-        digests = [row[0] for row in await session.all(expired)]
+        columns = self.table.c
+        expired = select(columns.digest).where(columns.expires_at <= now)
+        oldest = expired.order_by(columns.expires_at).limit(limit)
+        digests = [row[0] for row in await session.free(oldest)]
         if not digests:
             return 0
         return await session.change(self.table.delete().where(self.table.c.digest.in_(digests)))
