@@ -83,10 +83,7 @@ class EventRows:
         """Deletes up to `limit` events from before then, the oldest first; how many there were."""
         columns = self.table.c
         old = select(columns.id).where(columns.created_at < before).order_by(columns.created_at)
-        ids = [row[0] for row in await session.free(old.limit(limit))]
-        if not ids:
-            return 0
-        return await session.change(self.table.delete().where(columns.id.in_(ids)))
+        return await session.delete_free(old.limit(limit))
 
     def _page_select(self) -> Any:
         columns = self.table.c

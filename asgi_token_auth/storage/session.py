@@ -78,6 +78,16 @@ class Session:
         """
         return await self._guarded(self._dialect.changed(self._connection, statement))
 
+    async def delete_free(self, select: Any) -> int:
+        """Deletes the rows whose primary key, alone, is selected, as far as nobody has them
+        locked; how many.
+        """
+        values = [row[0] for row in await self.free(select)]
+        if not values:
+            return 0
+        (key,) = select.selected_columns
+        return await self._dialect.delete(self._connection, key, values)
+
     async def run(self, statement: Any) -> None:
         """Runs a statement whose result does not matter."""
         await self._connection.execute(statement)

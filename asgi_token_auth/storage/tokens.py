@@ -153,14 +153,9 @@ class Tokens:
 
     async def purge_expired(self, session: Session, now: int, limit: int) -> int:
         """Deletes up to `limit` expired tokens; how many there were."""
-        # Two statements: MySQL takes no LIMIT in a subquery of IN.
         columns = self.table.c
         expired = select(columns.digest).where(columns.expires_at <= now)
-        oldest = expired.order_by(columns.expires_at).limit(limit)
-        digests = [row[0] for row in await session.free(oldest)]
-        if not digests:
-            return 0
-        return await session.change(self.table.delete().where(self.table.c.digest.in_(digests)))
+        return await session.delete_free(expired.order_by(columns.expires_at).limit(limit))
 
     def _is(
         self, digest: str, user_id: UserId, purposes: tuple[Purpose, ...], now: int
