@@ -14,6 +14,7 @@ MYSQL = ["asyncmy>=0.2.10"]
 SMTP = ["aiosmtplib>=3"]
 REDIS = ["redis>=5.2,<8"]  # what limits can work with
 BCRYPT = ["bcrypt>=4.0.1,<5"]  # passlib 1.7.4 fails with bcrypt 5
+OTEL = ["opentelemetry-api>=1.30,<2"]
 DEMO = ["uvicorn>=0.30", "websockets>=13"]
 # The peers and what they need; wrk is the system's.
 BENCHMARKS = [
@@ -45,7 +46,9 @@ TEST = [
     *BCRYPT,
     *SMTP,
     *REDIS,
+    *OTEL,
     *DEMO,
+    "opentelemetry-sdk>=1.30,<2",
     "pytest>=8.3",
     "pytest-asyncio>=0.24",
     "pytest-cov>=6",
@@ -94,6 +97,7 @@ setup(
         "smtp": SMTP,
         "redis": REDIS,
         "bcrypt": BCRYPT,
+        "otel": OTEL,
         "demo": DEMO,
         "benchmarks": BENCHMARKS,
         "test": TEST,

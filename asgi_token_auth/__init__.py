@@ -29,6 +29,7 @@ from asgi_token_auth.mail.transports import (
 from asgi_token_auth.middleware import TokenAuthMiddleware
 from asgi_token_auth.password_policy import BreachedPasswords, PasswordPolicy
 from asgi_token_auth.settings import Settings
+from asgi_token_auth.storage.events import Event
 from asgi_token_auth.storage.tables import users_table
 from asgi_token_auth.storage.users import User
 from asgi_token_auth.throttling import Limits
@@ -45,6 +46,7 @@ __all__ = [
     "ConsoleTransport",
     "DatabaseUnavailable",
     "Emails",
+    "Event",
     "FileTransport",
     "HashingOverloaded",
     "InvalidFields",

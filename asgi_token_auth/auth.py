@@ -10,6 +10,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from asgi_token_auth.accounts import Accounts, Parts
+from asgi_token_auth.accounts.events import Events
+from asgi_token_auth.accounts.hooks import Hooks
 from asgi_token_auth.accounts.housekeeping import Housekeeper
 from asgi_token_auth.accounts.readiness import Readiness, readiness
 from asgi_token_auth.breached_passwords import BreachCheck
@@ -25,11 +27,13 @@ from asgi_token_auth.password_policy import PasswordRules
 from asgi_token_auth.passwords import PasswordHasher, recommended_context
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
+from asgi_token_auth.storage.events import EventRows
 from asgi_token_auth.storage.outbox import OutboxRows
 from asgi_token_auth.storage.revocations import Revocations
 from asgi_token_auth.storage.schema import create_tables
 from asgi_token_auth.storage.tables import (
     check_users_table,
+    events_table,
     outbox_table,
     revocations_table,
     tokens_table,
@@ -37,6 +41,7 @@ from asgi_token_auth.storage.tables import (
 )
 from asgi_token_auth.storage.tokens import Tokens
 from asgi_token_auth.storage.users import Users
+from asgi_token_auth.telemetry import Telemetry
 from asgi_token_auth.throttling import Throttle
 from asgi_token_auth.tokens import TokenSigner
 from asgi_token_auth.verification import Verifier
@@ -99,6 +104,11 @@ class TokenAuth:
             counts in its own memory.
         trusted_proxies: addresses and networks of the proxies whose X-Forwarded-For is believed,
             and "unix" for those that come by a Unix socket; by default none.
+        events_lifetime: how long events stay in the table (90 days); None: for ever.
+        on_event: called with each `Event` after its commit, beside the requests; sync or async,
+            one or several. See `accounts.hooks.Hook`.
+        meter_provider, tracer_provider: OpenTelemetry's, with the extra `otel`; by default the
+            global ones.
         clock: the time now, aware.
 
     Raises:
@@ -127,6 +137,8 @@ class TokenAuth:
             parts.signer,
             self.settings,
         )
+        self._events = parts.events
+        self._observe(parts)
         self.endpoints = Endpoints(parts, self.verifier)
         self.app: Starlette = build_app(self.endpoints)
 
@@ -195,6 +207,7 @@ class TokenAuth:
         if self._breach_check is not None:
             await self._breach_check.aclose()
         await self._database.disconnect()
+        await self._events.stop()  # last: until now there may have been some
 
     async def __aenter__(self) -> "TokenAuth":
         await self.startup()
@@ -216,6 +229,7 @@ class TokenAuth:
         self._throttle = Throttle(
             settings.limits, settings.throttle_storage, settings.keys[0], settings.clock
         )
+        telemetry = Telemetry(settings.meter_provider, settings.tracer_provider)
         return Parts(
             settings=settings,
             database=self._database,
@@ -245,6 +259,45 @@ class TokenAuth:
             ),
             messages=Builders(settings),
             throttle=self._throttle,
+            events=Events(
+                self._database,
+                EventRows(events_table(self.metadata, self.users), self._database.dialect),
+                Hooks(settings.on_event),
+                telemetry,
+                settings.clock,
+            ),
+            telemetry=telemetry,
+        )
+
+    def _observe(self, parts: Parts) -> None:
+        """What OpenTelemetry may ask for. Weakly: it never forgets whom it asks."""
+        parts.telemetry.observe(
+            "token_auth.tokens.cached",
+            "{token}",
+            "Verified tokens remembered",
+            self.verifier,
+            lambda verifier: verifier.cached,
+        )
+        parts.telemetry.observe(
+            "token_auth.feed.age",
+            "s",
+            "Since the revocation feed was read",
+            self.verifier,
+            lambda verifier: verifier.feed_age,
+        )
+        parts.telemetry.observe(
+            "token_auth.hashing.pending",
+            "{password}",
+            "Passwords being hashed or waiting for it",
+            parts.passwords,
+            lambda passwords: passwords.pending,
+        )
+        parts.telemetry.observe(
+            "token_auth.outbox.overdue",
+            "s",
+            "How long the mail waiting longest has been due",
+            parts.sender,
+            lambda sender: sender.overdue,
         )
 
     def _mail(self) -> tuple[Outbox, Sender]:

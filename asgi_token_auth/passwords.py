@@ -104,6 +104,11 @@ class PasswordHasher:
         """Whether one more password would be taken."""
         return self._pending < self._limit
 
+    @property
+    def pending(self) -> int:
+        """How many passwords are being hashed, or wait for it."""
+        return self._pending
+
     async def hash(self, password: str) -> str:
         """The hash to store.
 

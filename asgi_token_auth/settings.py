@@ -82,6 +82,10 @@ class Settings:
     limits: Limits | None = dataclasses.field(default_factory=Limits)
     throttle_storage: str | None = None
     trusted_proxies: Sequence[str] = ()
+    events_lifetime: timedelta | None = timedelta(days=90)
+    on_event: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None
+    meter_provider: Any = None
+    tracer_provider: Any = None
     clock: Clock = utc_now
 
     def __post_init__(self) -> None:
@@ -201,6 +205,9 @@ def _value_faults(settings: Settings) -> list[str]:
         f"audience must be printable text of at most {LONGEST_NAME} characters": _is_name(
             settings.audience
         ),
+        "on_event must be callable, or a sequence of callables": settings.on_event is None
+        or callable(settings.on_event)
+        or _are_callable(settings.on_event),
         "clock must be callable": callable(settings.clock),
         f"idle_lifetime must be at least {MINIMUM_IDLE_LIFETIME.seconds} seconds, and"
         " four times user_max_age and revocation_lag": _is_idle_lifetime(settings),
@@ -224,8 +231,9 @@ DURATIONS = (
     "user_max_age",
     "mail_cooldown",
     "database_timeout",
+    "events_lifetime",
 )
-OPTIONAL_DURATIONS = ("idle_lifetime", "recent_login", "mail_cooldown")
+OPTIONAL_DURATIONS = ("idle_lifetime", "recent_login", "mail_cooldown", "events_lifetime")
 # A use is noted only now and then: so often that a token in use is never taken for unused.
 MINIMUM_IDLE_LIFETIME = timedelta(minutes=1)
 COUNTS = (
@@ -268,6 +276,10 @@ def _is_name(name: object) -> bool:
     if name is None:
         return True
     return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()
+
+
+def _are_callable(given: object) -> bool:
+    return isinstance(given, Sequence) and all(callable(each) for each in given)
 
 
 def _is_duration(settings: Settings, name: str) -> bool:

@@ -18,7 +18,7 @@ BANDS = (
     ("accounts", "verification", "bearer", "paths"),
     ("mail",),
     ("storage",),
-    ("passwords", "breached_passwords", "tokens"),
+    ("passwords", "breached_passwords", "telemetry", "tokens"),
     ("settings",),
     ("throttling", "addresses", "signing_keys", "password_policy"),
     ("clock", "exceptions"),
@@ -38,6 +38,7 @@ DOORS = {
     "limits": {"throttling"},
     "redis": {"throttling"},
     "idna": {"mail"},
+    "opentelemetry": {"telemetry"},
     "email_validator": {"accounts"},
     "starlette": STARLETTE_BANDS,
 }

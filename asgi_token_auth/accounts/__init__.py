@@ -9,7 +9,7 @@ from asgi_token_auth.accounts.issuing import IssuedToken
 from asgi_token_auth.accounts.log_in import log_in
 from asgi_token_auth.accounts.mail_request import request_password_reset, resend_confirmation
 from asgi_token_auth.accounts.parts import Client, Parts
-from asgi_token_auth.accounts.purge import purge_expired
+from asgi_token_auth.accounts.purge import purge, purge_expired
 from asgi_token_auth.accounts.reset_password import reset_password
 from asgi_token_auth.accounts.sessions import (
     Scope,
@@ -20,6 +20,7 @@ from asgi_token_auth.accounts.sessions import (
     revoke_session,
 )
 from asgi_token_auth.accounts.sign_up import sign_up
+from asgi_token_auth.storage.events import Event
 from asgi_token_auth.storage.tokens import Token
 from asgi_token_auth.storage.users import User
 
@@ -61,19 +62,32 @@ class Accounts:
         return await list_sessions(self._parts, user)
 
     async def log_out(
-        self, user: User, token: Token | str | None = None, scope: Scope = "all"
+        self,
+        user: User,
+        token: Token | str | None = None,
+        scope: Scope = "all",
+        *,
+        client: Client = NOBODY,
     ) -> int:
         """Ends the user's tokens: all; or, of the given one, `current` or the `others`."""
         digest = token.digest if isinstance(token, Token) else token
-        return await log_out(self._parts, user, digest, scope)
+        return await log_out(self._parts, user, digest, scope, client)
 
     async def rename_session(self, user: User, session_id: str, name: object) -> None:
         """Names one of the user's tokens by its id."""
         await rename_session(self._parts, user, session_id, name)
 
-    async def revoke_session(self, user: User, session_id: str) -> None:
-        """Ends one of the user's tokens by its id."""
-        await revoke_session(self._parts, user, session_id)
+    async def revoke_session(
+        self, user: User, session_id: str, *, token: Token | None = None, client: Client = NOBODY
+    ) -> None:
+        """Ends one of the user's tokens by its id; `token` is the one that asks for it."""
+        current = token.digest if token else None
+        await revoke_session(self._parts, user, session_id, current, client)
+
+    async def list_events(self, user: User, *, before: int | None = None) -> list[Event]:
+        """What happened to the user's account, newest first, at most 100 events; `before` the id
+        of an event, those that came earlier."""
+        return await self._parts.events.list(user.id, before)
 
     async def forget(self, user_id: object) -> None:
         """Tells every process that something about the user changed."""
@@ -107,6 +121,10 @@ class Accounts:
             return None
         stored = await self._parts.database.read(lambda s: self._parts.users.by_id(s, key))
         return stored.user if stored else None
+
+    async def purge(self) -> dict[str, int]:
+        """Deletes all that is over: expired tokens, old mails, events and news; how many each."""
+        return await purge(self._parts)
 
     async def purge_expired(self) -> int:
         """Deletes all expired tokens, a batch at a time; how many there were."""

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_token_auth.accounts.attempts import count_by_address
+from asgi_token_auth.accounts.attempts import count_by_address, limited
 from asgi_token_auth.accounts.fields import (
     INVALID,
     TAKEN,
@@ -22,6 +22,7 @@ from asgi_token_auth.accounts.notifying import notify, tell_owner
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields, InvalidToken
 from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import AUTHENTICATION, EMAIL_CHANGE, MAILED, Token
 from asgi_token_auth.storage.users import StoredUser, User
 
@@ -35,7 +36,12 @@ class Login:
     user: User
     token: Token | None
 
+    @property
+    def digest(self) -> str | None:
+        return self.token.digest if self.token else None
 
+
+@limited
 async def update_account(
     parts: Parts, login: Login, fields: Mapping[str, Any], client: Client
 ) -> None:
@@ -53,6 +59,7 @@ async def update_account(
     values = await validated(parts, changes)
     if sensitive and _is_stale(parts, login):
         await _prove(parts, login, stored, fields, CURRENT_PASSWORD, client)
+    events = _events(values)
     password, email = values.pop("password", None), values.pop("email", None)
     if email is not None and await _is_taken(parts, email):
         if parts.settings.disclose_accounts != "never":
@@ -61,10 +68,11 @@ async def update_account(
         email = None
     if password is not None:
         values["hashed_password"] = await parts.passwords.hash(password)
-    if values or email is not None:
-        await _write(parts, login, stored, values, email, client)
+    if events:
+        await _write(parts, login, stored, values, email, events, client)
 
 
+@limited
 async def delete_account(
     parts: Parts, login: Login, fields: Mapping[str, Any], client: Client
 ) -> None:
@@ -84,6 +92,7 @@ async def delete_account(
         await _still_logged_in(parts, session, login, stored)
         await parts.tokens.revoke(session, stored.user.id, (AUTHENTICATION, *MAILED))
         await parts.users.delete(session, stored.user.id)
+        await _record(parts, session, login, "account_deleted", client)
 
     await parts.database.write(delete)
 
@@ -116,6 +125,33 @@ def _read(parts: Parts, user: User, fields: Mapping[str, Any]) -> Changes:
     return Changes("update_account", user, values, errors)
 
 
+def _events(values: Mapping[str, Any]) -> list[tuple[EventKind, str | None]]:
+    """What the change is called. A new address is so called also where it is another's and
+    nothing is done: its owner's account must not show in the trail."""
+    others = sorted({*values} - {"password", "email"})
+    events: list[tuple[EventKind, str | None]] = []
+    if others:
+        events.append(("account_updated", ",".join(others)))
+    if "email" in values:
+        events.append(("email_change_requested", None))
+    if "password" in values:
+        events.append(("password_changed", None))
+    return events
+
+
+async def _record(
+    parts: Parts,
+    session: Session,
+    login: Login,
+    kind: EventKind,
+    client: Client,
+    detail: str | None = None,
+) -> None:
+    await parts.events.record(
+        session, kind, login.user.id, client, token=login.digest, detail=detail
+    )
+
+
 def _is_stale(parts: Parts, login: Login) -> bool:
     """Whether the login is too long ago to stand for its user in what matters most."""
     recent = parts.settings.recent_login
@@ -142,6 +178,9 @@ async def _prove(
         await parts.throttle.count("current_password_by_session", login.token.digest)
     verification = await parts.passwords.verify(password, stored.hashed_password)
     if not verification.valid:
+        parts.events.refused(
+            stored.user.id, client, token=login.digest, detail="wrong_current_password"
+        )
         raise InvalidFields({field: INVALID})
 
 
@@ -156,6 +195,7 @@ async def _write(
     stored: StoredUser,
     values: dict[str, Any],
     email: str | None,
+    events: list[tuple[EventKind, str | None]],
     client: Client,
 ) -> None:
     async def change(session: Session) -> None:
@@ -166,6 +206,8 @@ async def _write(
             await _end_what_came_before(parts, session, login, stored.user, client)
         if email is not None:
             await mail_token(parts, session, stored.user, EMAIL_CHANGE, email, client)
+        for kind, detail in events:
+            await _record(parts, session, login, kind, client, detail)
 
     try:
         await parts.database.write(change)
@@ -191,7 +233,6 @@ async def _still_logged_in(
 async def _end_what_came_before(
     parts: Parts, session: Session, login: Login, user: User, client: Client
 ) -> None:
-    current = login.token.digest if login.token else None
-    await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), but=current)
+    await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), but=login.digest)
     await parts.tokens.revoke(session, user.id, MAILED)
     await notify(parts, session, user, "password_changed", client)

@@ -7,6 +7,10 @@ so attempts come back with time, whoever goes on trying. A success counts, and c
 whoever has one account could else guess at all others (allauth 65.8.1).
 """
 
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.addresses import network_of
 from asgi_token_auth.exceptions import InvalidToken, Throttled
@@ -16,6 +20,26 @@ from asgi_token_auth.tokens import Claims
 
 LoginName = dict[str, str | None]
 """An e-mail address or a username by the name of its field, as `Users.by_login` takes it."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def limited(
+    operation: Callable[Concatenate[Parts, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Parts, P], Coroutine[Any, Any, T]]:
+    """Tells of attempts that were too many: of an operation whose last argument is its client."""
+
+    @functools.wraps(operation)
+    async def told(parts: Parts, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await operation(parts, *args, **kwargs)
+        except Throttled:
+            parts.events.throttled(operation.__name__, cast(Client, args[-1]))
+            raise
+
+    return told
 
 
 async def count_by_address(parts: Parts, action: str, client: Client) -> None:

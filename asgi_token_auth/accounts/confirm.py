@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from asgi_token_auth.accounts.attempts import count_by_account, count_by_address
+from asgi_token_auth.accounts.attempts import count_by_account, count_by_address, limited
 from asgi_token_auth.accounts.fields import INVALID, TAKEN, named, read_secret
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
 from asgi_token_auth.accounts.notifying import notify
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import CONFIRMATION, EMAIL_CHANGE, MAILED, Token
 from asgi_token_auth.storage.users import StoredUser, User, UserId
 from asgi_token_auth.tokens import digest
@@ -17,6 +18,7 @@ from asgi_token_auth.tokens import digest
 FIELD = "confirmation_token"
 
 
+@limited
 async def confirm(
     parts: Parts, user_id: object, fields: Mapping[str, Any], client: Client
 ) -> IssuedToken:
@@ -56,7 +58,9 @@ async def _use(parts: Parts, key: UserId, secret: str, client: Client) -> Issued
         if stored is None or token is None:
             return None
         user = await _apply(parts, session, stored.user, token, client)
-        return await issue_token(parts, session, user, client)
+        moved = user.email != stored.user.email
+        because: EventKind = "email_changed" if moved else "confirmed"
+        return await issue_token(parts, session, user, client, because)
 
     try:
         return await parts.database.write(use)

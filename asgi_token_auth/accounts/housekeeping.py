@@ -3,23 +3,20 @@
 import asyncio
 import logging
 import random
-from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Parts
-from asgi_token_auth.accounts.purge import BATCH, purge_batch, purge_idle, purge_news
+from asgi_token_auth.accounts.purge import BATCH, PURGES, purge_idle
 from asgi_token_auth.exceptions import TokenAuthError
 
 logger = logging.getLogger("asgi_token_auth.housekeeping")
 
 PAUSE_SECONDS = 60.0
 PAUSE_WHILE_MORE_SECONDS = 1.0
-SENT_MAILS_STAY = timedelta(days=1)
-DEAD_LETTERS_STAY = timedelta(days=30)
 
 
 class Housekeeper:
-    """Starts the mail sender with the application, and purges a batch at a time: tokens that
-    expired or died by disuse, mails sent a day ago, and dead letters of last month."""
+    """Starts the mail sender with the application, and purges what is over, a batch at a
+    time."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -44,14 +41,9 @@ class Housekeeper:
 
     async def _purge(self) -> bool:
         try:
-            tokens = await purge_batch(self._parts)
-            mails = await self._parts.outbox.purge_batch(
-                sent=SENT_MAILS_STAY, dead=DEAD_LETTERS_STAY, limit=BATCH
-            )
-            news = await purge_news(self._parts)
             if self._parts.settings.idle_lifetime is not None:
                 _, self._idle_after = await purge_idle(self._parts, self._idle_after)
-            return BATCH in (tokens, mails, news)
+            return BATCH in [await batch(self._parts) for batch in PURGES.values()]
         except TokenAuthError:
             logger.info("what expired is purged later: the database is busy or down")
         return False

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.storage.database import Session
+from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import (
     AUTHENTICATION,
     CONFIRMATION,
@@ -32,8 +33,11 @@ class IssuedToken:
     user: User
 
 
-async def issue_token(parts: Parts, session: Session, user: User, client: Client) -> IssuedToken:
-    """A new access token, good once the unit of work is committed.
+async def issue_token(
+    parts: Parts, session: Session, user: User, client: Client, because: EventKind
+) -> IssuedToken:
+    """A new access token, good once the unit of work is committed; `because` is the event that it
+    is given for.
 
     The unit of work holds the user's row: `tokens_per_user` is counted here.
     """
@@ -47,14 +51,18 @@ async def issue_token(parts: Parts, session: Session, user: User, client: Client
         created_at=now,
         expires_at=now + lifetime * 1000,
         last_used_at=now,
-        user_agent=_cut(client.user_agent, 256),
-        address=_cut(client.address, 64),
+        user_agent=client.noted_user_agent,
+        address=client.noted_address,
         name=client.session_name,
     )
     await parts.tokens.insert(session, row)
+    await parts.events.record(session, because, user.id, client, token=row.digest)
     most = parts.settings.tokens_per_user
-    if most is not None:
-        await parts.tokens.keep_recent(session, user.id, row.digest, most - 1)
+    if most is not None and await parts.tokens.keep_recent(session, user.id, row.digest, most - 1):
+        # The user may have wondered why.
+        await parts.events.record(
+            session, "sessions_revoked", user.id, client, token=row.digest, detail="limit"
+        )
     issued_at = now // 1000
     claim = user.id if isinstance(user.id, int) else str(user.id)
     signed = parts.signer.issue(claim, token_id, issued_at, issued_at + lifetime)
@@ -81,10 +89,3 @@ def _lifetime(parts: Parts, purpose: Purpose) -> timedelta:
         EMAIL_CHANGE: parts.settings.email_change_lifetime,
         PASSWORD_RESET: parts.settings.password_reset_lifetime,
     }[purpose]
-
-
-def _cut(text: str | None, length: int) -> str | None:
-    """What clients say of themselves, in a form that every database stores."""
-    if text is None:
-        return None
-    return "".join(character if character.isprintable() else "?" for character in text)[:length]

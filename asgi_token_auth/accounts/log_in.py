@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_token_auth.accounts.attempts import admit
+from asgi_token_auth.accounts.attempts import admit, limited
 from asgi_token_auth.accounts.fields import (
     named,
     normalised_email,
@@ -21,6 +21,7 @@ from asgi_token_auth.storage.users import StoredUser
 TRIES = 5
 
 
+@limited
 async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> IssuedToken:
     """An access token for e-mail address or username and password.
 
@@ -65,9 +66,14 @@ async def _try(
     stored = await parts.database.read(lambda session: parts.users.by_login(session, **login))
     hashed = stored.hashed_password if stored else None
     verification = await parts.passwords.verify(password, hashed)
-    if stored is None or not verification.valid:
+    if stored is None:
+        parts.events.refused(None, client, detail="unknown_account")
+        raise UnknownCredentials
+    if not verification.valid:
+        parts.events.refused(stored.user.id, client, detail="wrong_password")
         raise UnknownCredentials
     if stored.user.confirmed_at is None:
+        parts.events.refused(stored.user.id, client, detail="not_confirmed")
         raise AccountNotConfirmed
     return await parts.database.write(
         lambda session: _issue(parts, session, stored, verification.new_hash, client)
@@ -88,4 +94,4 @@ async def _issue(
         return None
     if new_hash is not None:
         await parts.users.update(session, stored.user.id, {"hashed_password": new_hash})
-    return await issue_token(parts, session, stored.user, client)
+    return await issue_token(parts, session, stored.user, client, "logged_in")

@@ -4,18 +4,26 @@ and show nobody whether the address has an account."""
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asgi_token_auth.accounts.attempts import admit, count_by_account, count_by_address
+from asgi_token_auth.accounts.attempts import admit, count_by_account, count_by_address, limited
 from asgi_token_auth.accounts.fields import read_email
 from asgi_token_auth.accounts.issuing import MESSAGE, mail_token
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.mail.messages import NOTHING
 from asgi_token_auth.storage.database import Session
+from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import CONFIRMATION, PASSWORD_RESET, Purpose
 from asgi_token_auth.storage.users import User
 from asgi_token_auth.tokens import new_secret
 
+REQUESTED: dict[Purpose, EventKind] = {
+    CONFIRMATION: "confirmation_requested",
+    PASSWORD_RESET: "password_reset_requested",
+}
+NOT_MAILED = "not_mailed"
 
+
+@limited
 async def resend_confirmation(parts: Parts, fields: Mapping[str, Any], client: Client) -> None:
     """Mails a new confirmation token, if the address waits for one.
 
@@ -32,6 +40,7 @@ async def resend_confirmation(parts: Parts, fields: Mapping[str, Any], client: C
     await _mail(parts, email, CONFIRMATION, lambda user: user.confirmed_at is None, client)
 
 
+@limited
 async def request_password_reset(parts: Parts, fields: Mapping[str, Any], client: Client) -> None:
     """Mails a password reset token, if the address has an account.
 
@@ -65,11 +74,15 @@ async def _mail(
         nobody = parts.users.nobody(email)
         stored = await parts.users.locked(session, found.user.id if found else nobody.id)
         rests = await parts.outbox.rests(session, purpose, email)
-        applied = stored is not None and stored.user.email == email and applies(stored.user)
-        if stored is not None and applied and not rests:
-            await mail_token(parts, session, stored.user, purpose, email, client)
+        owner = stored.user if stored is not None and stored.user.email == email else None
+        mailed = owner is not None and applies(owner) and not rests
+        if owner is not None and mailed:
+            await mail_token(parts, session, owner, purpose, email, client)
         else:
             await _do_as_much(parts, session, purpose, nobody, email, client)
+        detail = None if mailed else NOT_MAILED
+        whose = None if owner is None else owner.id
+        await parts.events.record(session, REQUESTED[purpose], whose, client, detail=detail)
         return found is not None
 
     known = await parts.database.write(write)

@@ -36,4 +36,5 @@ async def tell_if_taken(parts: Parts, session: Session, email: str, client: Clie
         return False
     if not await parts.outbox.rests(session, "account_exists", email):
         await notify(parts, session, stored.user, "account_exists", client)
+    await parts.events.record(session, "address_claimed", stored.user.id, client)
     return True

@@ -1,8 +1,9 @@
 """What every operation on an account works with."""
 
 import dataclasses
-from typing import Any
 
+from asgi_token_auth.accounts.client import Client
+from asgi_token_auth.accounts.events import Events
 from asgi_token_auth.breached_passwords import BreachCheck
 from asgi_token_auth.mail.messages import Builders
 from asgi_token_auth.mail.outbox import Outbox
@@ -14,27 +15,11 @@ from asgi_token_auth.storage.database import Database
 from asgi_token_auth.storage.revocations import Revocations
 from asgi_token_auth.storage.tokens import Tokens
 from asgi_token_auth.storage.users import Users
+from asgi_token_auth.telemetry import Telemetry
 from asgi_token_auth.throttling import Throttle
 from asgi_token_auth.tokens import TokenSigner
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """Who asks: noted with the token that a login gives, and counted.
-
-    `device` is an access token that the client has of an earlier login, good or not: by it an
-    account's owner goes on where strangers have used up the attempts on the account.
-    `session_name` is what the client wants a new token to be called.
-
-    `request` is the HTTP request where there is one. No operation looks into it; the
-    application's mail builders are given it.
-    """
-
-    user_agent: str | None = None
-    address: str | None = None
-    device: str | None = dataclasses.field(default=None, repr=False)
-    session_name: str | None = None
-    request: Any = dataclasses.field(default=None, repr=False)
+__all__ = ["Client", "Parts"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +39,8 @@ class Parts:
     signer: TokenSigner
     messages: Builders
     throttle: Throttle
+    events: Events
+    telemetry: Telemetry
 
     def now(self) -> int:
         """Milliseconds since the epoch, by the configured clock."""

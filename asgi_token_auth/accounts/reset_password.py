@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_token_auth.accounts.attempts import count_by_account, count_by_address
+from asgi_token_auth.accounts.attempts import count_by_account, count_by_address, limited
 from asgi_token_auth.accounts.fields import (
     BLANK,
     INVALID,
@@ -26,6 +26,7 @@ from asgi_token_auth.tokens import digest
 FIELD = "password_reset_token"
 
 
+@limited
 async def reset_password(parts: Parts, fields: Mapping[str, Any], client: Client) -> IssuedToken:
     """Sets the password, confirms the account, ends every token before, and logs the user in.
 
@@ -101,4 +102,4 @@ async def _reset(
     await parts.users.update(session, key, changes)
     await parts.tokens.revoke(session, key, (AUTHENTICATION, *MAILED))
     await notify(parts, session, stored.user, "password_changed", client)
-    return await issue_token(parts, session, stored.user, client)
+    return await issue_token(parts, session, stored.user, client, "password_reset")

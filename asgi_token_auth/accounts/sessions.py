@@ -3,7 +3,7 @@
 from typing import Literal
 
 from asgi_token_auth.accounts.fields import BLANK, INVALID, is_blank, session_name_fault
-from asgi_token_auth.accounts.parts import Parts
+from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields, SessionNotFound
 from asgi_token_auth.storage.database import Session
 from asgi_token_auth.storage.tokens import AUTHENTICATION, Token
@@ -25,7 +25,9 @@ async def list_sessions(parts: Parts, user: User) -> list[Token]:
     )
 
 
-async def log_out(parts: Parts, user: User, current: str | None, scope: Scope) -> int:
+async def log_out(
+    parts: Parts, user: User, current: str | None, scope: Scope, client: Client
+) -> int:
     """Ends the token with the digest `current`, the `others`, or `all`; how many ended.
 
     Raises:
@@ -36,9 +38,18 @@ async def log_out(parts: Parts, user: User, current: str | None, scope: Scope) -
         raise ValueError(f"scope {scope!r} needs a token to start from")
     only = current if scope == "current" else None
     but = current if scope == "others" else None
-    return await parts.database.write(
-        lambda session: parts.tokens.revoke(session, user.id, (AUTHENTICATION,), only=only, but=but)
-    )
+
+    async def end(session: Session) -> int:
+        ended = await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), only=only, but=but)
+        if ended and scope == "current":
+            await parts.events.record(session, "logged_out", user.id, client, token=current)
+        elif ended:
+            await parts.events.record(
+                session, "sessions_revoked", user.id, client, token=current, detail=scope
+            )
+        return ended
+
+    return await parts.database.write(end)
 
 
 async def forget(parts: Parts, user_id: object) -> None:
@@ -56,15 +67,20 @@ async def forget(parts: Parts, user_id: object) -> None:
         await parts.database.write(tell)
 
 
-async def revoke_session(parts: Parts, user: User, session_id: str) -> None:
-    """Ends one of the user's own tokens, named by its id in the list or by its `token_id` claim.
+async def revoke_session(
+    parts: Parts, user: User, session_id: str, current: str | None, client: Client
+) -> None:
+    """Ends one of the user's own tokens, named by its id in the list or by its `token_id` claim;
+    `current` is the digest of the token that asks, None in scripts.
 
     Raises:
         SessionNotFound: the user has no such token.
         DatabaseUnavailable: try again.
     """
     for named in _digests(session_id):
-        if await log_out(parts, user, named, "current"):
+        if named == current and await log_out(parts, user, named, "current", client):
+            return
+        if named != current and await _end_one(parts, user, named, current, client):
             return
     raise SessionNotFound
 
@@ -98,3 +114,17 @@ def _digests(session_id: str) -> list[str]:
     What can't be an id is looked for as a claim: a NUL in a query is an error on PostgreSQL.
     """
     return [named for named in (session_id, digest(session_id)) if is_digest(named)]
+
+
+async def _end_one(
+    parts: Parts, user: User, named: str, current: str | None, client: Client
+) -> int:
+    async def end(session: Session) -> int:
+        ended = await parts.tokens.revoke(session, user.id, (AUTHENTICATION,), only=named)
+        if ended:
+            await parts.events.record(
+                session, "sessions_revoked", user.id, client, token=current, detail=named
+            )
+        return ended
+
+    return await parts.database.write(end)

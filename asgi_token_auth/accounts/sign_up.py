@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_token_auth.accounts.attempts import count_by_account, count_by_address
+from asgi_token_auth.accounts.attempts import count_by_account, count_by_address, limited
 from asgi_token_auth.accounts.fields import (
     BLANK,
     TAKEN,
@@ -24,6 +24,7 @@ from asgi_token_auth.storage.tokens import CONFIRMATION
 from asgi_token_auth.storage.users import User
 
 
+@limited
 async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> User | None:
     """Creates an account; None: the address has one, and `disclose_accounts` says not to tell.
 
@@ -54,6 +55,7 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
         user = await parts.users.insert(session, row)
         if user.email is not None:
             await mail_token(parts, session, user, CONFIRMATION, user.email, client)
+        await parts.events.record(session, "signed_up", user.id, client)
         return user
 
     try:

@@ -1,4 +1,4 @@
-"""create-tables, purge-expired."""
+"""create-tables, purge, purge-expired."""
 
 import argparse
 from typing import Any
@@ -9,7 +9,9 @@ from asgi_token_auth.cli.commands import add_command
 
 def add_commands(commands: Any) -> None:
     add_command(commands, "create-tables", "create the tables that are not there yet", _create)
-    add_command(commands, "purge-expired", "delete expired tokens", _purge)
+    everything = "delete all that is over: expired tokens, old mails, events and news"
+    add_command(commands, "purge", everything, _purge)
+    add_command(commands, "purge-expired", "delete expired tokens", _purge_expired)
 
 
 async def _create(auth: TokenAuth, options: argparse.Namespace) -> str:
@@ -18,4 +20,9 @@ async def _create(auth: TokenAuth, options: argparse.Namespace) -> str:
 
 
 async def _purge(auth: TokenAuth, options: argparse.Namespace) -> str:
+    purged = await auth.accounts.purge()
+    return "\n".join(f"{count} {name} deleted" for name, count in purged.items())
+
+
+async def _purge_expired(auth: TokenAuth, options: argparse.Namespace) -> str:
     return f"{await auth.accounts.purge_expired()} expired tokens deleted"

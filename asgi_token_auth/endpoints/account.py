@@ -7,8 +7,10 @@ from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.accounts.account import delete_account, update_account
 from asgi_token_auth.endpoints.bodies import nested
-from asgi_token_auth.endpoints.endpoint import EndpointGroup, as_json, endpoint, ok
+from asgi_token_auth.endpoints.endpoint import EndpointGroup, as_json, endpoint, iso, ok
 from asgi_token_auth.endpoints.errors import NO_STORE
+from asgi_token_auth.exceptions import InvalidFields
+from asgi_token_auth.storage.events import Event
 from asgi_token_auth.storage.users import User
 
 
@@ -37,6 +39,36 @@ class AccountEndpoints(EndpointGroup):
         login = await self._login(request)
         await delete_account(self._parts, login, await self._body(request), self._client(request))
         return ok()
+
+    @endpoint
+    async def list_events(self, request: Request) -> Response:
+        """GET /account/events"""
+        login = await self._login(request)
+        events = await self._parts.events.list(login.user.id, _before(request))
+        content = {"events": [_shown_event(event, login.digest) for event in events]}
+        return JSONResponse(content, headers=NO_STORE)
+
+
+def _before(request: Request) -> int | None:
+    given = request.query_params.get("before")
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 20):
+        raise InvalidFields({"before": "must be the id of an event"})
+    return int(given)
+
+
+def _shown_event(event: Event, current: str | None) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "event": event.event,
+        "created_at": iso(event.created_at),
+        "session": event.session,
+        "current": event.session is not None and event.session == current,
+        "address": event.address,
+        "user_agent": event.user_agent,
+        "detail": event.detail,
+    }
 
 
 def _shown(user: User) -> dict[str, Any]:

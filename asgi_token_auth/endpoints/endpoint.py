@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -53,12 +54,16 @@ def endpoint(
 
     @functools.wraps(handle)
     async def answer(self: E, request: Request) -> Response:
-        try:
-            return await handle(self, request)
-        except BadBody as error:
-            return base_error(error.status, error.message)
-        except TokenAuthError as error:
-            return error_response(error)
+        with self._parts.telemetry.operation(handle.__name__) as outcome:
+            try:
+                return await handle(self, request)
+            except BadBody as error:
+                outcome.error, outcome.status = "bad_body", error.status
+                return base_error(error.status, error.message)
+            except TokenAuthError as error:
+                response = error_response(error)
+                outcome.error, outcome.status = error.code, response.status_code
+                return response
 
     return answer
 
@@ -86,6 +91,12 @@ def token_reply(issued: IssuedToken) -> Response:
         "id": as_json(issued.user.id),
     }
     return JSONResponse(content, headers=NO_STORE)
+
+
+def iso(milliseconds: int) -> str:
+    """RFC 3339, in UTC."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def as_json(value: Any) -> Any:

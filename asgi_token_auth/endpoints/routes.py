@@ -47,6 +47,7 @@ def build_routes(endpoints: Endpoints) -> list[Route]:
         _route("/password_resets/reset", {"POST": endpoints.reset_password}),
         _route("/account", account),
         _route("/.well-known/jwks.json", {"GET": endpoints.jwks}),
+        _route("/account/events", {"GET": endpoints.list_events}),
     ]
 
 

@@ -1,6 +1,5 @@
 """Logging in and out: /sessions, /session, /sessions/{token_id}."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +14,7 @@ from asgi_token_auth.accounts.sessions import (
     revoke_session,
 )
 from asgi_token_auth.endpoints.bodies import nested
-from asgi_token_auth.endpoints.endpoint import EndpointGroup, endpoint, ok, token_reply
+from asgi_token_auth.endpoints.endpoint import EndpointGroup, endpoint, iso, ok, token_reply
 from asgi_token_auth.endpoints.errors import NO_STORE
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.storage.tokens import Token
@@ -35,7 +34,7 @@ class SessionEndpoints(EndpointGroup):
         """GET /sessions"""
         login = await self._login(request)
         tokens = await list_sessions(self._parts, login.user)
-        current = login.token.digest if login.token else None
+        current = login.digest
         content = {"sessions": [_shown(token, current) for token in tokens]}
         return JSONResponse(content, headers=NO_STORE)
 
@@ -46,8 +45,7 @@ class SessionEndpoints(EndpointGroup):
         scope = request.query_params.get("scope", "current")
         if scope not in SCOPES:
             raise InvalidFields({"scope": "must be current, others or all"})
-        current = login.token.digest if login.token else None
-        await log_out(self._parts, login.user, current, scope)
+        await log_out(self._parts, login.user, login.digest, scope, self._client(request))
         return ok()
 
     @endpoint
@@ -62,7 +60,10 @@ class SessionEndpoints(EndpointGroup):
     async def revoke_session(self, request: Request) -> Response:
         """DELETE /sessions/{token_id}"""
         login = await self._login(request)
-        await revoke_session(self._parts, login.user, request.path_params["token_id"])
+        session_id = request.path_params["token_id"]
+        await revoke_session(
+            self._parts, login.user, session_id, login.digest, self._client(request)
+        )
         return ok()
 
 
@@ -70,16 +71,10 @@ def _shown(token: Token, current: str | None) -> dict[str, Any]:
     return {
         "id": token.digest,
         "name": token.name,
-        "created_at": _iso(token.created_at),
-        "last_used_at": _iso(token.last_used_at or token.created_at),
-        "expires_at": _iso(token.expires_at),
+        "created_at": iso(token.created_at),
+        "last_used_at": iso(token.last_used_at or token.created_at),
+        "expires_at": iso(token.expires_at),
         "user_agent": token.user_agent,
         "address": token.address,
         "current": token.digest == current,
     }
-
-
-def _iso(milliseconds: int) -> str:
-    """RFC 3339, in UTC."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

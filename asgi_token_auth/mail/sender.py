@@ -76,6 +76,12 @@ class Sender:
         self._stop_at: float | None = None
         self._paused_until = 0
         self._complained = False
+        self._next_due: int | None = None
+
+    @property
+    def overdue(self) -> float:
+        """For how many seconds the mail that waits longest has been due, as of the last look."""
+        return 0.0 if self._next_due is None else max(self._now() - self._next_due, 0) / 1000
 
     def wake(self) -> None:
         """Mails may have been committed: send them, from a task of this event loop."""
@@ -163,7 +169,7 @@ class Sender:
 
     async def _until_due(self) -> float:
         """Seconds until a mail may be tried: 0, now; endless, where none waits."""
-        due = await self._database.read(self._rows.next_due)
+        due = self._next_due = await self._database.read(self._rows.next_due)
         if due is None:
             return math.inf
         return max(max(due, self._paused_until) - self._now(), 0) / 1000

@@ -138,6 +138,8 @@ class Database:
                 if attempt == ATTEMPTS - 1 or not self.dialect.is_transient(error):
                     raise
             await asyncio.sleep(random.uniform(0, 0.02) * 2**attempt)
+        for tell in session.told:
+            tell()
         if self.revocations is not None:
             await self.revocations.committed(session, published_at)
         return result
@@ -148,6 +150,7 @@ class Database:
         """What the work gave, and when its news were written."""
         repeatable = unit.repeatable
         session.forgotten.clear()
+        session.told.clear()
         for statement in self.dialect.begin:
             await connection.execute(statement)
         try:

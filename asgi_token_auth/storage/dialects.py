@@ -58,6 +58,10 @@ class Dialect:
         """
         return len(await connection.fetch_all(statement.returning(statement.table.c[0])))
 
+    async def delete(self, connection: Connection, key: Any, values: Sequence[Any]) -> int:
+        """Deletes the rows with these values of their primary key; how many there were."""
+        return await self.changed(connection, key.table.delete().where(key.in_(values)))
+
     def violated(self, error: BaseException) -> str | None:
         """The unique constraint that `error` is a violation of: its name or its text."""
         if getattr(error, "sqlstate", None) == "23505":
@@ -134,6 +138,13 @@ class MySQL(Dialect):
     async def changed(self, connection: Connection, statement: Any, values: Any = None) -> int:
         await connection.execute(statement)
         return int(await connection.fetch_val("SELECT ROW_COUNT()"))
+
+    async def delete(self, connection: Connection, key: Any, values: Sequence[Any]) -> int:
+        # One by one: given several, MariaDB would rather read all rows of a small table, and wait
+        # for each that somebody has locked.
+        text = str(key.table.delete().where(key == "").compile(dialect=self.sql))
+        async with connection.raw_connection.cursor() as cursor:
+            return int(await cursor.executemany(text, [(value,) for value in values]) or 0)
 
     def violated(self, error: BaseException) -> str | None:
         return str(error.args[1]) if _mysql_code(error) == 1062 else None

@@ -112,11 +112,7 @@ class OutboxRows:
                 for state, moment in before.items()
             )
         )
-        # Two statements: MySQL takes no LIMIT in a subquery of IN.
-        ids = [row[0] for row in await session.all(select(columns.id).where(old).limit(limit))]
-        if not ids:
-            return 0
-        return await session.change(self.table.delete().where(columns.id.in_(ids), old))
+        return await session.delete_free(select(columns.id).where(old).limit(limit))
 
 
 def _row(row: Any) -> OutboxRow:

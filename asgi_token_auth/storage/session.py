@@ -1,6 +1,6 @@
 """What a unit of work sees of its connection."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from databases.core import Connection
@@ -26,6 +26,7 @@ class Session:
         self._connection = connection
         self._dialect = dialect
         self.forgotten: set[Any] = set()
+        self.told: list[Callable[[], None]] = []
 
     async def one(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
         """The first row, or None."""
@@ -47,6 +48,11 @@ class Session:
         """Something about the user or the user's tokens changes with this unit of work: every
         process is told with its COMMIT to forget what it knows of them."""
         self.forgotten.add(user_id)
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Calls `tell` once this unit of work is committed, and never if it is not. It raises
+        nothing and does not wait."""
+        self.told.append(tell)
 
     async def free(self, select: Any) -> list[Any]:
         """The rows that no other transaction has locked, locked until the unit ends.
@@ -71,6 +77,16 @@ class Session:
             UniqueViolation: another row has the new value.
         """
         return await self._guarded(self._dialect.changed(self._connection, statement))
+
+    async def delete_free(self, select: Any) -> int:
+        """Deletes the rows whose primary key, alone, is selected, as far as nobody has them
+        locked; how many.
+        """
+        values = [row[0] for row in await self.free(select)]
+        if not values:
+            return 0
+        (key,) = select.selected_columns
+        return await self._dialect.delete(self._connection, key, values)
 
     async def run(self, statement: Any) -> None:
         """Runs a statement whose result does not matter."""

@@ -131,6 +131,26 @@ def revocations_table(metadata: MetaData, users: Table) -> Table:
     )
 
 
+def events_table(metadata: MetaData, users: Table) -> Table:
+    """A row for each event. It refers to no user: the trail of a deleted account stays."""
+    return Table(
+        "events",
+        metadata,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("event", String(32), nullable=False),
+        Column("user_id", _reference_type(users)),
+        Column("created_at", BigInteger, nullable=False),
+        Column("session", String(64)),
+        Column("address", String(64)),
+        Column("user_agent", String(256)),
+        Column("detail", String(256)),
+        Index("ix_events_user_id", "user_id", "id"),
+        Index("ix_events_created_at", "created_at"),
+        sqlite_autoincrement=True,
+        **MYSQL,
+    )
+
+
 def outbox_table(metadata: MetaData) -> Table:
     """A row for each mail, written in the transaction of what it tells of."""
     return Table(

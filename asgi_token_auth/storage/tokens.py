@@ -187,18 +187,19 @@ class Tokens:
         await session.run(self.table.update().where(*condition).values(name=name))
         return True
 
-    async def keep_recent(self, session: Session, user_id: UserId, but: str, most: int) -> None:
-        """Ends the user's authentication tokens but `but` and, of the rest, the `most` used last.
+    async def keep_recent(self, session: Session, user_id: UserId, but: str, most: int) -> int:
+        """Ends the user's authentication tokens but `but` and, of the rest, the `most` used last;
+        how many.
 
         The caller holds the user's row, or two logins would each spare what the other ends.
         """
         rows = await session.run_compiled(self._recent, user_id=user_id, but=but, most=most + 1)
         if len(rows) <= most:
-            return
+            return 0
         kept = [but, *(row["digest"] for row in rows[:most])]
         session.forget(user_id)
         columns = self.table.c
-        await session.change(
+        return await session.change(
             self.table.delete().where(
                 columns.user_id == user_id,
                 columns.purpose == AUTHENTICATION,
@@ -226,12 +227,9 @@ class Tokens:
 
     async def purge_expired(self, session: Session, now: int, limit: int) -> int:
         """Deletes up to `limit` expired tokens; how many there were."""
-        # Two statements: MySQL takes no LIMIT in a subquery of IN.
-        expired = select(self.table.c.digest).where(self.table.c.expires_at <= now).limit(limit)
-        digests = [row[0] for row in await session.all(expired)]
-        if not digests:
-            return 0
-        return await session.change(self.table.delete().where(self.table.c.digest.in_(digests)))
+        columns = self.table.c
+        expired = select(columns.digest).where(columns.expires_at <= now)
+        return await session.delete_free(expired.order_by(columns.expires_at).limit(limit))
 
     async def purge_idle(
         self, session: Session, now: int, after: str, limit: int

@@ -123,6 +123,17 @@ class Verifier:
                 await asyncio.shield(self._read_feed())
         return max(self._news_due_at, elapsed() + RETRY_SECONDS)
 
+    @property
+    def cached(self) -> int:
+        """How many verified tokens are remembered."""
+        return len(self._cache)
+
+    @property
+    def feed_age(self) -> float | None:
+        """Seconds since the last complete read of the feed began; None: there was none."""
+        started = self._feed.started_at
+        return elapsed() - started if started > -math.inf else None
+
     def forget(self, user_id: Any) -> None:
         """Forgets the user's tokens, and what is just being read of them."""
         self._cache.forget(user_id)
