@@ -39,7 +39,7 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Token))
 
 # A query has one of these numbers of digests, so that each has its SQL made and prepared once.
 BATCHES = (1, 10, 100)
-MOST_ADDRESSES = 50
+MOST_ADDRESSES = 20
 
 
 class Tokens:
