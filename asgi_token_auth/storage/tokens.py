@@ -41,7 +41,7 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Token))
 
 # A query has one of these numbers of digests, so that each has its SQL made and prepared once.
 BATCHES = (1, 10, 100)
-MOST_ADDRESSES = 50
+MOST_ADDRESSES = 20
 
 REVIVAL_MILLISECONDS = 60_000
 """How much longer an idle token's row stays: a use that is just being noted brings it back."""

@@ -47,37 +47,40 @@ class SharedCounters:
         self._fallback = fallback
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool, self._limiter = self._open()
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._ask_again_at = -math.inf
         self._answers = True
 
     async def run(self, ask: Callable[[Limiter], Awaitable[T]]) -> T:
         """What Redis answers, or what memory does in its place."""
-        if elapsed() < self._ask_again_at:
-            return await ask(self._fallback)
-        if not self._answers:
-            self._ask_again_at = elapsed() + PAUSE_SECONDS  # one tries; the others don't wait
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                answer = await ask(self._of_this_loop())
-        except Exception as error:
-            self._gone(error)
-            return await ask(self._fallback)
-        self._back()
-        return answer
+        limiter, turns = self._of_this_loop()
+        async with turns:  # a storm that waits for itself is no Redis that does not answer
+            if elapsed() < self._ask_again_at:
+                return await ask(self._fallback)
+            if not self._answers:
+                self._ask_again_at = elapsed() + PAUSE_SECONDS  # one tries; the others don't wait
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    answer = await ask(limiter)
+            except Exception as error:
+                self._gone(error)
+                return await ask(self._fallback)
+            self._back()
+            return answer
 
     async def close(self) -> None:
         """Closes the connections."""
         if self._loop is asyncio.get_running_loop():
             await self._pool.aclose()
 
-    def _of_this_loop(self) -> Limiter:
+    def _of_this_loop(self) -> tuple[Limiter, asyncio.Semaphore]:
         """Connections belong to the event loop that made them: in another one, begin anew."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             if self._loop is not None:
                 self._pool, self._limiter = self._open()
-            self._loop = loop
-        return self._limiter
+            self._loop, self._turns = loop, asyncio.Semaphore(CONNECTIONS)
+        return self._limiter, self._turns
 
     def _gone(self, error: Exception) -> None:
         self._ask_again_at = elapsed() + PAUSE_SECONDS
@@ -95,7 +98,7 @@ class SharedCounters:
 
     def _open(self) -> tuple[Any, Limiter]:
         try:
-            from redis.asyncio import BlockingConnectionPool
+            from redis.asyncio import ConnectionPool
             from redis.asyncio.retry import Retry
             from redis.backoff import NoBackoff
         except ImportError as error:
@@ -103,10 +106,8 @@ class SharedCounters:
                 "throttle_storage needs redis: pip install 'asgi_token_auth[redis]'"
             ) from error
         try:
-            pool = BlockingConnectionPool.from_url(
+            pool = ConnectionPool.from_url(
                 self._url,
-                max_connections=CONNECTIONS,
-                timeout=TIMEOUT_SECONDS,
                 # Once more at once: a connection from before Redis was restarted is dead.
                 retry=Retry(NoBackoff(), 1),
             )
