@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 import pytest
 from databases import DatabaseURL
+from served_contract import ServedContract
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -153,6 +154,8 @@ async def running_service(database_url: str, **overrides: Any) -> AsyncIterator[
     wrapped = auth.wrap(app, mount="/api", protect=["/api/messages"])
     transport = httpx.ASGITransport(wrapped, client=("127.0.0.1", 5000))
     async with auth, httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        contract = ServedContract((await client.get("/api/openapi.json")).json(), mount="/api")
+        client.event_hooks = {"response": [contract.check]}  # every answer that a test sees
         yield Service(auth, client, mailbox, clock)
 
 
