@@ -133,6 +133,7 @@ async def test_it_says_what_this_service_takes() -> None:
     credentials = names["components"]["schemas"]["Credentials"]
     assert set(credentials["properties"]) == {"username", "password"}
     assert names["components"]["schemas"]["UserId"]["format"] == "uuid"
+    assert names["components"]["schemas"]["Account"]["properties"]["id"] == {"type": "string"}
 
 
 async def test_disclosure_is_described(sqlite_url: str) -> None:

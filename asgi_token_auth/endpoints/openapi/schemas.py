@@ -135,7 +135,7 @@ def _account_changes(parts: Parts) -> Schema:
 def _answers(parts: Parts) -> Schema:
     text_or_null = {"type": ["string", "null"]}
     time = {"type": "string", "format": "date-time", "pattern": r"Z$"}
-    key = field_schema(parts.users.id_field)
+    key = field_schema(parts.users.id_field, answer=True)
     extra = {field.name: field_schema(field, answer=True) for field in parts.users.fields}
     return {
         "Ok": {"type": "string", "const": "ok"},
