@@ -106,6 +106,9 @@ def _read(parts: Parts, user: User, fields: Mapping[str, Any]) -> Changes:
         username = read_username(fields, errors)
         if username != user.username:
             values["username"] = username
+    # Refused where it is not needed, too: by then a client has it wrong for when it will be.
+    if not isinstance(fields.get(CURRENT_PASSWORD, ""), str | None):
+        errors[CURRENT_PASSWORD] = INVALID
     return Changes("update_account", user, values, errors)
 
 
