@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from asgi_token_auth import TokenAuth
 from asgi_token_auth.testing import Mailbox, SettableClock, settings
@@ -99,6 +100,7 @@ class Service:
     """An application with accounts, as its clients and its users' mailboxes see it."""
 
     auth: TokenAuth
+    app: ASGIApp
     client: httpx.AsyncClient
     mailbox: Mailbox
     clock: SettableClock
@@ -156,7 +158,7 @@ async def running_service(database_url: str, **overrides: Any) -> AsyncIterator[
     async with auth, httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         contract = ServedContract((await client.get("/api/openapi.json")).json(), mount="/api")
         client.event_hooks = {"response": [contract.check]}  # every answer that a test sees
-        yield Service(auth, client, mailbox, clock)
+        yield Service(auth, wrapped, client, mailbox, clock)
 
 
 @pytest.fixture

@@ -124,7 +124,9 @@ async def test_it_says_what_this_service_takes() -> None:
 
     assert user["required"] == ["password", "name"]
     assert user["properties"]["name"] == {"type": "string", "maxLength": 10}
-    assert user["properties"]["keen"] == {"type": "boolean"}
+    assert user["properties"]["keen"] == {"type": ["boolean", "null"]}
+    account = schemas["AccountUpdate"]["properties"]["account"]
+    assert account["properties"]["keen"] == {"type": "boolean"}
     assert user["properties"]["traits"] == {"type": ["object", "array", "null"]}
     assert {"role", "born"}.isdisjoint(user["properties"])
     assert schemas["Account"]["properties"]["born"] == {"type": ["string", "null"]}

@@ -82,6 +82,20 @@ async def test_extra_columns_are_set_shown_and_guarded(start_service: ServiceFac
     assert "hashed_password" not in account
 
 
+async def test_null_is_refused_where_a_row_can_not_have_it(start_service: ServiceFactory) -> None:
+    """A default stands in at sign-up; later it is the client's mistake, not the database's."""
+    keen = sa.Column("keen", sa.Boolean, nullable=False, default=True)
+    service = await start_service(users=users_table(None, keen), user_fields=["keen"])
+    await service.sign_up(ADA, keen=None)
+    token = (await service.confirm(ADA)).json()["token"]
+
+    answer = await service.call("PUT", "/api/account", {"account": {"keen": None}}, token)
+
+    assert (answer.status_code, answer.json()) == (422, {"errors": {"keen": "can't be blank"}})
+    account = (await service.call("GET", "/api/account", token=token)).json()["account"]
+    assert account["keen"] is True
+
+
 async def test_the_validator_sees_each_change_and_adds_errors(
     start_service: ServiceFactory,
 ) -> None:

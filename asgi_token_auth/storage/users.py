@@ -189,8 +189,9 @@ class Users:
         column = self.table.c[name]
         value = values.get(name)
         if value is None:
-            asked = new or name in values
-            return "can't be blank" if asked and is_required(column) else None
+            # At sign-up null is a field left out, for which a default may stand in.
+            missing = is_required(column) if new else name in values and not column.nullable
+            return "can't be blank" if missing else None
         return None if fits(column.type, value) else "invalid"
 
     def _where(self, name: str) -> Select[Any]:

@@ -10,20 +10,25 @@ INTEGER = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
 UUID = {"type": "string", "format": "uuid"}
 
 
-def field_schema(field: UserField, *, answer: bool = False) -> Schema:
-    """What a request may set the field to; or, with `answer`, what an answer may hold."""
+def request_schema(field: UserField, *, new: bool) -> Schema:
+    """What a request may set the field to. In a `new` user's, null is a field left out."""
+    may_be_null = not field.required if new else field.nullable
     if field.kind == "json":
-        return {} if answer else _or_null(field, {"type": ["object", "array"]})
-    if field.kind in ("other", "uuid", "list"):
-        # No request can set these.
-        shape = {"type": "array"} if field.kind == "list" else {"type": "string"}
-        return _or_null(field, shape) if answer else {"type": "null"}
+        return _or_null(may_be_null, {"type": ["object", "array"]})
+    if field.kind in ("uuid", "list", "other"):
+        return {"type": "null"}  # no request can set these
     if field.kind == "text":
-        shape = {"type": "string"} if answer else _text(field)
-        return _or_null(field, shape)
-    if field.kind == "integer":
-        return _or_null(field, {"type": "integer"} if answer else INTEGER)
-    return _or_null(field, {"type": field.kind})
+        maximum = field.maximum_characters
+        return _or_null(may_be_null, {"type": "string", "maxLength": maximum})
+    return _or_null(may_be_null, INTEGER if field.kind == "integer" else {"type": field.kind})
+
+
+def answer_schema(field: UserField) -> Schema:
+    """What an answer may hold."""
+    if field.kind == "json":
+        return {}
+    names = {"text": "string", "uuid": "string", "other": "string", "list": "array"}
+    return _or_null(field.nullable, {"type": names.get(field.kind, field.kind)})
 
 
 def key_schema(field: UserField) -> Schema:
@@ -34,12 +39,8 @@ def key_schema(field: UserField) -> Schema:
     return UUID if field.kind == "uuid" else {"type": "string", "minLength": 1}
 
 
-def _text(field: UserField) -> Schema:
-    return {"type": "string", "maxLength": field.maximum_characters}
-
-
-def _or_null(field: UserField, shape: Schema) -> Schema:
-    return {**shape, "type": [*_listed(shape["type"]), "null"]} if field.nullable else shape
+def _or_null(may_be_null: bool, shape: Schema) -> Schema:
+    return {**shape, "type": [*_listed(shape["type"]), "null"]} if may_be_null else shape
 
 
 def _listed(types: str | list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from asgi_token_auth.accounts import Parts
 from asgi_token_auth.accounts.fields import maximum_password_bytes
-from asgi_token_auth.endpoints.openapi.fields import field_schema, key_schema
+from asgi_token_auth.endpoints.openapi.fields import answer_schema, key_schema, request_schema
 from asgi_token_auth.storage.tables import ADDRESS_CHARACTERS
 
 Schema = dict[str, Any]
@@ -97,7 +97,7 @@ def _new_user(parts: Parts) -> Schema:
         "properties": {
             **logins,
             "password": _ref("NewPassword"),
-            **{field.name: field_schema(field) for field in writable},
+            **{field.name: request_schema(field, new=True) for field in writable},
         },
         "required": ["password", *required],
         # Which is enough that there is one; by what is in it, not by its name being there.
@@ -119,14 +119,14 @@ def _credentials(parts: Parts) -> Schema:
 
 def _account_changes(parts: Parts) -> Schema:
     logins = {name: _or_blank(schema) for name, schema in _login_names(parts).items()}
-    writable = {field.name: field_schema(field) for field in parts.users.fields if field.writable}
+    writable = [field for field in parts.users.fields if field.writable]
     return {
         "type": "object",
         "properties": {
             **logins,
             "password": _or_blank(_ref("NewPassword")),
             "current_password": _current_password(),
-            **writable,
+            **{field.name: request_schema(field, new=False) for field in writable},
         },
         "examples": [{"password": "a longer horse battery staple"}],
     }
@@ -135,8 +135,8 @@ def _account_changes(parts: Parts) -> Schema:
 def _answers(parts: Parts) -> Schema:
     text_or_null = {"type": ["string", "null"]}
     time = {"type": "string", "format": "date-time", "pattern": r"Z$"}
-    key = field_schema(parts.users.id_field, answer=True)
-    extra = {field.name: field_schema(field, answer=True) for field in parts.users.fields}
+    key = answer_schema(parts.users.id_field)
+    extra = {field.name: answer_schema(field) for field in parts.users.fields}
     return {
         "Ok": {"type": "string", "const": "ok"},
         "TokenReply": _object(
