@@ -17,6 +17,8 @@ def request_schema(field: UserField, *, new: bool) -> Schema:
         return _or_null(may_be_null, {"type": ["object", "array"]})
     if field.kind in ("uuid", "list", "other"):
         return {"type": "null"}  # no request can set these
+    if field.choices:
+        return {"enum": [*field.choices, None] if may_be_null else list(field.choices)}
     if field.kind == "text":
         maximum = field.maximum_characters
         return _or_null(may_be_null, {"type": "string", "maxLength": maximum})
@@ -27,6 +29,9 @@ def answer_schema(field: UserField) -> Schema:
     """What an answer may hold."""
     if field.kind == "json":
         return {}
+    if field.kind == "number":
+        number = _or_null(field.nullable, {"type": "number"})
+        return {"anyOf": [number, {"enum": ["inf", "-inf", "nan"]}]}
     names = {"text": "string", "uuid": "string", "other": "string", "list": "array"}
     return _or_null(field.nullable, {"type": names.get(field.kind, field.kind)})
 
