@@ -104,6 +104,7 @@ class Service:
     client: httpx.AsyncClient
     mailbox: Mailbox
     clock: SettableClock
+    contract: ServedContract
 
     async def call(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
         """The response to a JSON request; a path is relative to the host."""
@@ -158,7 +159,7 @@ async def running_service(database_url: str, **overrides: Any) -> AsyncIterator[
     async with auth, httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         contract = ServedContract((await client.get("/api/openapi.json")).json(), mount="/api")
         client.event_hooks = {"response": [contract.check]}  # every answer that a test sees
-        yield Service(auth, wrapped, client, mailbox, clock)
+        yield Service(auth, wrapped, client, mailbox, clock, contract)
 
 
 @pytest.fixture
