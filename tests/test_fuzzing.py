@@ -4,16 +4,22 @@
 """
 
 import asyncio
+import contextlib
+import os
+import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import uvicorn
 from conftest import Service, ServiceFactory
 from fuzzing import (
     ANY_TEXT,
     CONTENT_TYPES,
+    EXAMPLES,
     FUZZED,
     RAW_BODIES,
     SCALAR,
@@ -261,3 +267,50 @@ async def test_any_path(fuzzed: Fuzzed, path: str, method: str, root: str) -> No
     )
 
     check(fuzzed.service, answer, method, f"/api/{path}", b"{}")
+
+
+@contextlib.asynccontextmanager
+async def served(service: Service) -> AsyncIterator[str]:
+    """The service behind a real server; where its endpoints are."""
+    config = uvicorn.Config(service.app, lifespan="off", ws="none", log_level="critical")
+    server = uvicorn.Server(config)
+    # asyncio sets TCP_NODELAY on what says that it is TCP; without it, an answer takes 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        serving = asyncio.create_task(server.serve([listening]))
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+        server.should_exit = True
+        await serving
+
+
+async def schemathesis(url: str, cwd: Path, *options: str) -> tuple[int, str]:
+    """Its exit code, and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-m", "schemathesis.cli"),
+        *("--config-file", str(TESTS / "schemathesis.toml")),
+        *("run", f"{url}/openapi.json", "--url", url, "--checks", "all", "--continue-on-failure"),
+        *("--no-color", "--warnings", "off", "--request-timeout", "30", *options),
+        cwd=cwd,
+        env={
+            **os.environ,
+            "SERVICE_URL": url,
+            "SCHEMATHESIS_HOOKS": "fuzzing_client",
+            "PYTHONPATH": str(TESTS),
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_the_served_document_by_schemathesis(fuzzed: Fuzzed, tmp_path: Path) -> None:
+    """All its checks: each answer as described, what is forbidden refused, no token no answer,
+    other methods 405, and links that lead on."""
+    paths = (await fuzzed.service.call("GET", "/api/openapi.json")).json()["paths"].values()
+    fixed = () if EXAMPLES else ("--generation-deterministic", "--seed", "1")
+    async with served(fuzzed.service) as url:
+        code, said = await schemathesis(url, tmp_path, "--max-examples", str(EXAMPLES or 5), *fixed)
+
+    assert code == 0, said
+    assert f"Tested: {sum(map(len, paths)) - 1}" in said, said  # all but the document's own
