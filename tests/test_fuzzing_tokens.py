@@ -3,13 +3,14 @@
 import base64
 import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from conftest import Service, ServiceFactory
 from fuzzing import ANY_JSON, ANY_TEXT, FUZZED, FUZZED_QUICKLY, NUMBER, SCALAR, ask
 from hypothesis import given
 from hypothesis import strategies as st
-from test_guarded_paths import APPS, SPELLINGS, status
+from test_guarded_paths import APPS, SPELLINGS, read_leniently, status
 from test_tokens import CLAIMS, GOOD, SECONDS, SIGNER, forge
 
 from asgi_token_auth import TokenAuth, TokenAuthMiddleware
@@ -44,12 +45,12 @@ def flip(token: str, at: int, bit: int) -> str:
 def mutated(draw: st.DrawFn, token: str) -> str:
     """The token with a few changes of the kinds that lenient parsers overlook."""
     text = token
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
         at = draw(st.integers(0, max(len(text) - 1, 0)))
-        kind = draw(st.sampled_from(["flip", "insert", "drop", "case", "swap", "wrap", "double"]))
+        kind = draw(st.sampled_from(["flip", "junk", "drop", "case", "swap", "spare", "padding"]))
         if kind == "flip" and text:
             text = flip(text, at, draw(st.integers(0, 6)))
-        elif kind == "insert":
+        elif kind == "junk":
             text = text[:at] + draw(JUNK) + text[at:]
         elif kind == "drop":
             text = text[:at] + text[at + draw(st.integers(1, 8)) :]
@@ -57,12 +58,13 @@ def mutated(draw: st.DrawFn, token: str) -> str:
             text = text[:at] + text[at:].swapcase()
         elif kind == "swap":
             text = ".".join(draw(st.permutations(text.split("."))))
-        elif kind == "wrap":
-            text = draw(JUNK) + text + draw(JUNK | st.sampled_from(["=", "==", "===", "\r\n"]))
+        elif kind == "spare":  # some bits of a part's last character say nothing
+            parts = text.split(".")
+            last = draw(st.integers(0, len(parts) - 1))
+            parts[last] = parts[last][:-1] + draw(st.sampled_from(ALPHABET))
+            text = ".".join(parts)
         else:
-            text = ".".join(
-                part + draw(st.sampled_from(["", "=", "A", part])) for part in text.split(".")
-            )
+            text += draw(st.sampled_from(["=", "==", "===", "\n", " ", "\0"]))
     return text
 
 
@@ -125,26 +127,17 @@ def test_claims_are_taken_as_they_are_or_not_at_all(odd: dict[str, Any], dropped
         assert not is_good(token)
 
 
-@FUZZED_QUICKLY
-@given(
-    header=st.fixed_dictionaries(
-        {},
-        optional={
-            "alg": st.sampled_from(["HS256", "HS384", "none", "None", "RS256", "hs256"]) | ANY_JSON,
-            "typ": SCALAR,
-            "kid": ANY_JSON,
-            "crit": ANY_JSON,
-            "b64": SCALAR,
-            "jwk": ANY_JSON,
-            "jku": ANY_TEXT,
-        },
-    )
-    | ANY_JSON
+HEADER_FIELDS = st.tuples(
+    st.sampled_from(["alg", "kid", "crit", "b64", "typ", "jwk", "jku", "x5u"]),
+    st.sampled_from(["HS384", "none", "hs256", "", None, [], ["HS256"], ["exp"], 0]) | ANY_JSON,
 )
-def test_a_header_chooses_nothing(header: Any) -> None:
+
+
+@FUZZED_QUICKLY
+@given(header=st.lists(HEADER_FIELDS, max_size=2).map(lambda odd: {"alg": "HS256", **dict(odd)}))
+def test_a_header_chooses_nothing(header: dict[str, Any]) -> None:
     """Not the algorithm, not the key, not what must be understood."""
-    plain = isinstance(header, dict) and header.get("alg") == "HS256"
-    plain = plain and not {"kid", "crit", "b64"} & set(header)
+    plain = header["alg"] == "HS256" and not {"kid", "crit", "b64"} & set(header)
     token = forge(CLAIMS, header=json.dumps(header))
 
     assert is_good(token) == (plain and len(token) <= 4096)
@@ -218,8 +211,11 @@ async def test_a_known_token_opens_by_its_own_bytes_only(
     assert await service.is_good(token)
 
 
+ODD_ID = ANY_TEXT | st.sampled_from(["\ud800", "\0", ""])
+
+
 @FUZZED
-@given(odd=st.fixed_dictionaries({}, optional={"id": SCALAR, "token_id": ANY_TEXT, "x": SCALAR}))
+@given(odd=st.fixed_dictionaries({}, optional={"id": SCALAR, "token_id": ODD_ID, "x": SCALAR}))
 async def test_a_signed_token_of_nobody_is_refused(
     logged_in: tuple[Service, str], odd: dict[str, Any]
 ) -> None:
@@ -239,10 +235,21 @@ PIECES = ["api", "messages", "open", "API", "Messages", "/", "//", "..", ".", "%
 PIECES += ["%61", ";", ";x=1", "%00", "%0a", "\\", "%5c", " ", "%20", "\u212a", "x", "?", "#", "%"]
 
 
+PUBLIC_SPELLINGS = [
+    "/api/messages/open",
+    "/api/messages/open/1",
+    "/api/messages/open/../1",
+    "/api/messages/open/%2e%2e/1",
+    "/api/messages/open/..;x/1",
+    "/api/messages/open/..",
+    "/api/open",
+]
+
+
 @st.composite
 def paths(draw: st.DrawFn) -> str:
     """A spelling of what is guarded or of what is public, with a few pieces put in anywhere."""
-    path = draw(st.sampled_from([*SPELLINGS, "/api/messages/open", "/api/open"]))
+    path = draw(st.sampled_from([*SPELLINGS, *PUBLIC_SPELLINGS]))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(path)))
         path = path[:at] + draw(st.sampled_from(PIECES) | st.text(max_size=2)) + path[at:]
@@ -275,8 +282,6 @@ async def test_what_is_served_unguarded_is_refused_guarded(
 
     if await status(app, asked, root, method) == 200:
         answer = await status(guarded, asked, root, method)
-        plain = asked.removeprefix(root) if root and inside else asked
-        open_to_all = plain.rstrip("/") == "/api/messages/open" or plain.startswith(
-            "/api/messages/open/"
-        )
-        assert answer == 401 or (answer == 200 and open_to_all), (asked, root)
+        below = asked.removeprefix(root) if inside else asked
+        is_open = read_leniently(unquote(below))[:3] == ["api", "messages", "open"]
+        assert answer == 401 or (answer == 200 and is_open), (asked, root)
