@@ -44,6 +44,7 @@ EXTRA = {
     "age": st.integers(-(2**31), 2**31 - 1),
     "score": st.floats(allow_nan=False, allow_infinity=False) | st.just(10**400),
     "keen": st.booleans(),
+    "optional": st.sampled_from(["yes", "no"]),
     "traits": st.dictionaries(ANY_TEXT, SCALAR, max_size=3) | st.lists(SCALAR, max_size=3),
 }
 IDS = st.sampled_from(["1", "2", "0", "-1", str(2**63), "1 or 1", "true", "1.5"]) | ANY_TEXT.map(

@@ -40,8 +40,9 @@ RICH = users_table(
     sa.Column("traits", sa.JSON),
     sa.Column("born", sa.Date),
     sa.Column("role", sa.String(10), nullable=False, default="member"),
+    sa.Column("optional", sa.Enum("yes", "no", native_enum=False)),
 )
-RICH_FIELDS = ["name", "age", "score", "keen", "traits"]
+RICH_FIELDS = ["name", "age", "score", "keen", "traits", "optional"]
 
 
 async def document_of(app: Any, path: str = "/openapi.json", root: str = "") -> Any:
@@ -63,6 +64,7 @@ def auth_with(**overrides: Any) -> TokenAuth:
         {"users": UUID_KEY},
         {"users": RICH, "user_fields": RICH_FIELDS},
         {"disclose_accounts": "never", "password_policy": PasswordPolicy.recommended()},
+        {"password_policy": PasswordPolicy(minimum_characters=40)},
     ],
 )
 async def test_it_is_valid_and_its_examples_are_too(overrides: dict[str, Any]) -> None:
@@ -128,6 +130,7 @@ async def test_it_says_what_this_service_takes() -> None:
     account = schemas["AccountUpdate"]["properties"]["account"]
     assert account["properties"]["keen"] == {"type": "boolean"}
     assert user["properties"]["traits"] == {"type": ["object", "array", "null"]}
+    assert user["properties"]["optional"] == {"enum": ["yes", "no", None]}
     assert {"role", "born"}.isdisjoint(user["properties"])
     assert schemas["Account"]["properties"]["born"] == {"type": ["string", "null"]}
     assert schemas["NewPassword"]["minLength"] == 15

@@ -13,6 +13,7 @@ from asgi_token_auth.storage.tables import ADDRESS_CHARACTERS
 
 Schema = dict[str, Any]
 
+PASSWORD = "seven quiet herons at dusk"  # noqa: S105
 SECRET = "q5Jx0mBqjQ0c7Vb1dE2xkZ3uYw8sT4rP6nLhGfA9iKo"  # noqa: S105
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6MX0.c2lnbmF0dXJl"  # noqa: S105
 LEFT_BLANK: Schema = {"type": ["string", "null"], "pattern": r"^\s*$"}
@@ -46,13 +47,13 @@ def _texts(parts: Parts) -> Schema:
             "maxLength": maximum,
             "description": f"At least {policy.minimum_characters} characters, at most {maximum}"
             " bytes in UTF-8.",
-            "examples": ["correct horse battery staple"],
+            "examples": [PASSWORD] if policy.fault(PASSWORD) is None else [],
         },
         "Password": {
             "type": "string",
             "minLength": 1,
             "maxLength": maximum,
-            "examples": ["correct horse battery staple"],
+            "examples": [PASSWORD],
         },
         "MailedToken": {
             "type": "string",
@@ -75,13 +76,13 @@ def _requests(parts: Parts) -> Schema:
             password=_ref("NewPassword"),
         ),
         "AccountUpdate": _object(
-            optional={"current_password": _current_password()}, account=_account_changes(parts)
+            {"current_password": _current_password()}, account=_account_changes(parts)
         ),
         "PasswordProof": {
             "type": "object",
             "properties": {"password": _ref("Password"), "current_password": _ref("Password")},
             "anyOf": [{"required": ["password"]}, {"required": ["current_password"]}],
-            "examples": [{"password": "correct horse battery staple"}],
+            "examples": [{"password": PASSWORD}],
         },
     }
 
@@ -113,7 +114,7 @@ def _credentials(parts: Parts) -> Schema:
         "properties": {**dict.fromkeys(names, text), "password": _ref("Password")},
         "required": ["password"],
         "anyOf": [{"required": [name]} for name in names],
-        "examples": [{names[0]: _example(names[0]), "password": "correct horse battery staple"}],
+        "examples": [{names[0]: _example(names[0]), "password": PASSWORD}],
     }
 
 
@@ -128,7 +129,6 @@ def _account_changes(parts: Parts) -> Schema:
             "current_password": _current_password(),
             **{field.name: request_schema(field, new=False) for field in writable},
         },
-        "examples": [{"password": "a longer horse battery staple"}],
     }
 
 
@@ -197,7 +197,7 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _object(optional: Schema | None = None, **properties: Schema) -> Schema:
+def _object(optional: Schema | None = None, /, **properties: Schema) -> Schema:
     """An object of which every property is required but the optional ones; more may come."""
     return {
         "type": "object",
