@@ -15,10 +15,12 @@ import pytest
 from databases import DatabaseURL
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from served_contract import ServedContract
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from asgi_token_auth import TokenAuth
 from asgi_token_auth.testing import Mailbox, SettableClock, settings
@@ -117,10 +119,12 @@ class Service:
     """An application with accounts, as its clients and its users' mailboxes see it."""
 
     auth: TokenAuth
+    app: ASGIApp
     client: httpx.AsyncClient
     mailbox: Mailbox
     clock: SettableClock
     transport: httpx.ASGITransport
+    contract: ServedContract
 
     def come_from(self, address: str) -> None:
         """What is called from now on comes from there."""
@@ -177,7 +181,9 @@ async def running_service(database_url: str, **overrides: Any) -> AsyncIterator[
     wrapped = auth.wrap(app, mount="/api", protect=["/api/messages"])
     transport = httpx.ASGITransport(wrapped, client=("127.0.0.1", 5000))
     async with auth, httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield Service(auth, client, mailbox, clock, transport)
+        contract = ServedContract((await client.get("/api/openapi.json")).json(), mount="/api")
+        client.event_hooks = {"response": [contract.check]}  # every answer that a test sees
+        yield Service(auth, wrapped, client, mailbox, clock, transport, contract)
 
 
 @pytest.fixture

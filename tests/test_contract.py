@@ -287,6 +287,30 @@ async def test_changing_the_password_ends_the_other_tokens(service: Service) -> 
     assert (await service.log_in(ADA, "new secret")).status_code == 200
 
 
+async def test_an_update_without_an_account_is_refused(service: Service) -> None:
+    """What changes nothing must not be answered as if it had."""
+    token = (await service.new_user(ADA))["token"]
+
+    for body, message in (
+        ({"password": "new secret"}, "can't be blank"),
+        ({"account": None}, "can't be blank"),
+        ({"account": "new secret"}, "invalid"),
+    ):
+        response = await service.call("PUT", "/api/account", body, token)
+        assert (response.status_code, response.json()) == (422, {"errors": {"account": message}})
+
+
+async def test_a_current_password_that_is_no_text_is_refused(service: Service) -> None:
+    """Also by a login that is recent, and needs none."""
+    token = (await service.new_user(ADA))["token"]
+
+    body = {"account": {"password": "new secret", "current_password": 7}}
+    response = await service.call("PUT", "/api/account", body, token)
+
+    assert response.json() == {"errors": {"current_password": "invalid"}}
+    assert (await service.log_in(ADA)).status_code == 200
+
+
 @pytest.mark.parametrize("change", [{"password": "new secret"}, {"email": "new@example.com"}])
 async def test_an_old_login_needs_the_current_password(
     service: Service, change: dict[str, str]

@@ -54,9 +54,9 @@ async def secret(request: Request) -> PlainTextResponse:
     return PlainTextResponse("secret")
 
 
-async def lenient(scope: Scope, receive: Receive, send: Send) -> None:
-    """A router that decodes, folds case, and resolves all it can."""
-    path = unquote(unquote(scope["path"])).lower().replace("\\", "/").replace("\0", "")
+def read_leniently(path: str) -> list[str]:
+    """The segments, for a router that decodes, folds case, and resolves all it can."""
+    path = unquote(unquote(path)).lower().replace("\\", "/").replace("\0", "")
     segments: list[str] = []
     for segment in path.split("/"):
         name = segment.partition(";")[0].strip()
@@ -64,7 +64,12 @@ async def lenient(scope: Scope, receive: Receive, send: Send) -> None:
             del segments[-1:]
         elif name not in ("", "."):
             segments.append(name)
-    found = segments[:2] == ["api", "messages"]
+    return segments
+
+
+async def lenient(scope: Scope, receive: Receive, send: Send) -> None:
+    """Such a router."""
+    found = read_leniently(scope["path"])[:2] == ["api", "messages"]
     await PlainTextResponse("secret", 200 if found else 404)(scope, receive, send)
 
 

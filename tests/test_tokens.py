@@ -190,7 +190,8 @@ async def test_validly_signed_but_unknown_is_401(sqlite_url: str) -> None:
         good = (await service.new_user())["token"]
         claims = json.loads(base64.urlsafe_b64decode(good.split(".")[1] + "=="))
         key = SECRET_KEY.encode()
-        for changed in ({"token_id": new_secret()}, {"id": 2}, {"id": "1 or 1"}):
+        unknown = ({"token_id": new_secret()}, {"id": 2}, {"id": "1 or 1"}, {"token_id": "\ud800"})
+        for changed in unknown:
             forged = forge({**claims, **changed}, key)
             answer = await service.call("GET", "/api/messages", token=forged)
             assert answer.status_code == 401

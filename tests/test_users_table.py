@@ -1,5 +1,6 @@
 """The application's own users table, validator and fields."""
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -80,6 +81,80 @@ async def test_extra_columns_are_set_shown_and_guarded(start_service: ServiceFac
     assert (account["name"], account["city"], account["role"]) == ("Ada", "London", "member")
     assert not account["is_admin"]
     assert "hashed_password" not in account
+
+
+async def test_null_is_refused_where_a_row_can_not_have_it(start_service: ServiceFactory) -> None:
+    """A default stands in at sign-up; later it is the client's mistake, not the database's."""
+    keen = sa.Column("keen", sa.Boolean, nullable=False, default=True)
+    service = await start_service(users=users_table(None, keen), user_fields=["keen"])
+    await service.sign_up(ADA, keen=None)
+    token = (await service.confirm(ADA)).json()["token"]
+
+    answer = await service.call("PUT", "/api/account", {"account": {"keen": None}}, token)
+
+    assert (answer.status_code, answer.json()) == (422, {"errors": {"keen": "can't be blank"}})
+    account = (await service.call("GET", "/api/account", token=token)).json()["account"]
+    assert account["keen"] is True
+
+
+NESTED: Any = 1
+for _ in range(31):
+    NESTED = [NESTED]
+UNSTORABLE: dict[str, list[Any]] = {
+    "small": [2**15, -(2**15) - 1],
+    "score": [10**400, float("inf"), 1e39, "1"],
+    "exact": [10**400, float("-inf")],
+    "colour": ["blue", "", 1, ["red"]],
+    "traits": [{"a": "\0"}, {"\ud800": 1}, ["\ud800"], [10**400], [float("inf")], NESTED, "x"],
+}
+
+
+async def test_what_a_database_would_refuse_is_refused_before(
+    start_service: ServiceFactory,
+) -> None:
+    """Numbers out of range, unknown choices, JSON that only some can hold: 422 on each of them."""
+    table = users_table(
+        None,
+        sa.Column("small", sa.SmallInteger),
+        sa.Column("score", sa.Float),
+        sa.Column("exact", sa.Double),
+        sa.Column("colour", sa.Enum("red", "green", native_enum=False)),
+        sa.Column("traits", sa.JSON),
+    )
+    service = await start_service(users=table, user_fields=list(UNSTORABLE))
+    token = (await service.new_user(ADA))["token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    async def put(field: str, value: Any) -> tuple[int, Any]:
+        # httpx's own json= refuses infinity; 1e999 is what a client can write.
+        body = json.dumps({"account": {field: value}}).replace("Infinity", "1e999")
+        answer = await service.client.put("/api/account", content=body, headers=headers)
+        return answer.status_code, answer.json()
+
+    for field, values in UNSTORABLE.items():
+        for value in values:
+            assert await put(field, value) == (422, {"errors": {field: "invalid"}}), value
+    for field, value in {
+        "small": -(2**15),
+        "score": 3.4028234e38,
+        "exact": -1.7976931348623157e308,
+        "colour": "red",
+        "traits": NESTED[0],
+    }.items():
+        assert await put(field, value) == (200, "ok"), value
+    assert (await service.call("GET", "/api/account", token=token)).status_code == 200
+
+
+async def test_what_the_application_stores_is_always_shown(start_service: ServiceFactory) -> None:
+    """JSON has no word for infinity."""
+    table = users_table(None, sa.Column("score", sa.Float, default=float("inf")))
+    service = await start_service(users=table)
+    if "mysql" in str(service.auth.settings.database):
+        pytest.skip("MariaDB has no infinity")
+    token = (await service.new_user(ADA))["token"]
+
+    account = (await service.call("GET", "/api/account", token=token)).json()["account"]
+    assert account["score"] == "inf"
 
 
 async def test_the_validator_sees_each_change_and_adds_errors(

@@ -122,6 +122,9 @@ def _read(parts: Parts, user: User, fields: Mapping[str, Any]) -> Changes:
         about = (user.email, user.username, values.get("email"), values.get("username"))
         if fault := password_fault(parts, values["password"], *about):
             errors["password"] = fault
+    # Refused where it is not needed, too: by then a client has it wrong for when it will be.
+    if not isinstance(fields.get(CURRENT_PASSWORD, ""), str | None):
+        errors[CURRENT_PASSWORD] = INVALID
     return Changes("update_account", user, values, errors)
 
 

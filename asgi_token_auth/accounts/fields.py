@@ -106,9 +106,14 @@ def password_fault(parts: Parts, value: object, *about: str | None) -> str | Non
 
 def too_long(parts: Parts, password: str) -> str | None:
     """Refuses what would be slow to hash or, by bcrypt, cut off."""
-    limits = (parts.settings.password_policy.maximum_bytes, parts.passwords.maximum_bytes)
-    maximum = min(limit for limit in limits if limit is not None)
+    maximum = maximum_password_bytes(parts)
     return f"should be at most {maximum} bytes" if len(password.encode()) > maximum else None
+
+
+def maximum_password_bytes(parts: Parts) -> int:
+    """The policy's limit, or the scheme's where that is lower."""
+    limits = (parts.settings.password_policy.maximum_bytes, parts.passwords.maximum_bytes)
+    return min(limit for limit in limits if limit is not None)
 
 
 def normalised_email(value: str) -> str | None:

@@ -1,5 +1,6 @@
 """The account endpoints: JSON in, one call into accounts, JSON out."""
 
+from asgi_token_auth.endpoints.about import AboutEndpoints
 from asgi_token_auth.endpoints.account import AccountEndpoints
 from asgi_token_auth.endpoints.operations import OperationsEndpoints
 from asgi_token_auth.endpoints.passwords import PasswordEndpoints
@@ -8,6 +9,11 @@ from asgi_token_auth.endpoints.users import UserEndpoints
 
 
 class Endpoints(
-    UserEndpoints, SessionEndpoints, PasswordEndpoints, AccountEndpoints, OperationsEndpoints
+    UserEndpoints,
+    SessionEndpoints,
+    PasswordEndpoints,
+    AccountEndpoints,
+    OperationsEndpoints,
+    AboutEndpoints,
 ):
     """Every endpoint by its name, each fit for an own `Route`."""

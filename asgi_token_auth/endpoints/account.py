@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.accounts.account import delete_account, update_account
-from asgi_token_auth.endpoints.bodies import nested
+from asgi_token_auth.accounts.fields import BLANK, INVALID
 from asgi_token_auth.endpoints.endpoint import EndpointGroup, as_json, endpoint, iso, ok
 from asgi_token_auth.endpoints.errors import NO_STORE
 from asgi_token_auth.exceptions import InvalidFields
@@ -27,7 +27,7 @@ class AccountEndpoints(EndpointGroup):
     async def update_account(self, request: Request) -> Response:
         """PUT /account"""
         login, body = await self._login(request), await self._body(request)
-        fields = nested(body, "account")
+        fields = _account_in(body)
         if "current_password" in body:
             fields = {"current_password": body["current_password"], **fields}
         await update_account(self._parts, login, fields, self._client(request))
@@ -69,6 +69,14 @@ def _shown_event(event: Event, current: str | None) -> dict[str, Any]:
         "user_agent": event.user_agent,
         "detail": event.detail,
     }
+
+
+def _account_in(body: dict[str, Any]) -> dict[str, Any]:
+    fields = body.get("account")
+    if not isinstance(fields, dict):
+        # "ok" would let a client believe that its password is another one now.
+        raise InvalidFields({"account": BLANK if fields is None else INVALID})
+    return fields
 
 
 def _shown(user: User) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What every endpoint has: its operations, who asks, and one place where errors become answers."""
 
 import functools
+import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -101,4 +102,6 @@ def iso(milliseconds: int) -> str:
 
 def as_json(value: Any) -> Any:
     """A column's value as JSON has it; what JSON has no word for, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if isinstance(value, int | float | str | bool | dict | list | None) else str(value)

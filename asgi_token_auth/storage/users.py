@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
-from sqlalchemy import JSON, Integer, Select, String, Table, Uuid, bindparam, select
+from sqlalchemy import Integer, Select, String, Table, Uuid, bindparam, select
 
 from asgi_token_auth.exceptions import SettingsError
 from asgi_token_auth.storage.compiled import CompiledStatement, Row
 from asgi_token_auth.storage.database import Session, UniqueViolation
 from asgi_token_auth.storage.dialects import Dialect
 from asgi_token_auth.storage.tables import OWN_USER_COLUMNS
+from asgi_token_auth.storage.user_fields import UserField, describe_field, fits, is_required
 
 UserId = int | str | uuid.UUID
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
@@ -82,6 +83,17 @@ class Users:
         locked = by_id.with_for_update() if dialect.row_lock else by_id
         self._locked = CompiledStatement(locked, dialect)
 
+    @property
+    def fields(self) -> list[UserField]:
+        """What the application's own columns hold, for those who tell clients of it."""
+        extra = (self.table.c[name] for name in self._extra)
+        return [describe_field(column, column.name in self.writable) for column in extra]
+
+    @property
+    def id_field(self) -> UserField:
+        """What the keys are."""
+        return describe_field(self.table.c.id, writable=False)
+
     def parse_id(self, given: object) -> UserId | None:
         """The key as the table has it, from a number or its text; None: no user can have it."""
         column = self.table.c.id.type
@@ -91,7 +103,7 @@ class Users:
             return None
         if isinstance(column, Uuid):
             return _parse_uuid(given, as_uuid=column.as_uuid)
-        return str(given) if _fits(column, given) else None
+        return str(given) if fits(column, given) else None
 
     def nobody(self, email: str) -> User:
         """A stand-in for the user that is not there: no row has its id, by any likelihood."""
@@ -177,12 +189,10 @@ class Users:
         column = self.table.c[name]
         value = values.get(name)
         if value is None:
-            asked = new or name in values
-            required = not column.nullable and column.default is None
-            return (
-                "can't be blank" if asked and required and column.server_default is None else None
-            )
-        return None if _fits(column.type, value) else "invalid"
+            # At sign-up null is a field left out, for which a default may stand in.
+            missing = is_required(column) if new else name in values and not column.nullable
+            return "can't be blank" if missing else None
+        return None if fits(column.type, value) else "invalid"
 
     def _where(self, name: str) -> Select[Any]:
         column = self.table.c[name]
@@ -236,26 +246,3 @@ def _parse_uuid(given: str, *, as_uuid: bool) -> uuid.UUID | str | None:
     except ValueError:
         return None
     return key if as_uuid else str(key)
-
-
-def _fits(column_type: Any, value: Any) -> bool:
-    """Whether a JSON value can be stored as it is: no dialect may see one that it refuses."""
-    if isinstance(column_type, JSON):
-        return isinstance(value, dict | list)
-    expected = column_type.python_type
-    if expected is str:
-        return _is_storable_text(value) and len(value) <= (column_type.length or 65_535 // 4)
-    if expected is int:
-        return type(value) is int and -(2**31) <= value < 2**31
-    if expected is float:
-        return type(value) in (int, float)
-    return expected is bool and type(value) is bool
-
-
-def _is_storable_text(value: object) -> bool:
-    """Text that every dialect takes: no NUL (PostgreSQL), no lone surrogate (all)."""
-    return (
-        isinstance(value, str)
-        and "\0" not in value
-        and not any("\ud800" <= character <= "\udfff" for character in value)
-    )
