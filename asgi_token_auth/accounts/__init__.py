@@ -9,7 +9,7 @@ from asgi_token_auth.accounts.issuing import IssuedToken
 from asgi_token_auth.accounts.log_in import log_in
 from asgi_token_auth.accounts.mail_request import request_password_reset, resend_confirmation
 from asgi_token_auth.accounts.parts import Client, Parts
-from asgi_token_auth.accounts.purge import purge, purge_expired
+from asgi_token_auth.accounts.purge import purge_all, purge_expired
 from asgi_token_auth.accounts.reset_password import reset_password
 from asgi_token_auth.accounts.sessions import (
     Scope,
@@ -124,7 +124,7 @@ class Accounts:
 
     async def purge(self) -> dict[str, int]:
         """Deletes all that is over: expired tokens, old mails, events and news; how many each."""
-        return await purge(self._parts)
+        return await purge_all(self._parts)
 
     async def purge_expired(self) -> int:
         """Deletes all expired tokens, a batch at a time; how many there were."""

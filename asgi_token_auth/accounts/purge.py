@@ -58,7 +58,7 @@ PURGES: dict[str, PurgeBatch] = {
 }
 
 
-async def purge(parts: Parts) -> dict[str, int]:
+async def purge_all(parts: Parts) -> dict[str, int]:
     """Deletes all that is over; how many rows of each table.
 
     Raises:
