@@ -543,6 +543,22 @@ async def test_what_is_throttled_is_told_but_not_written(start_service: ServiceF
     assert {each.event for each in await stored(service.auth)} <= {"login_failed"}
 
 
+async def test_sessions_beyond_the_limit_leave_an_event(start_service: ServiceFactory) -> None:
+    """Nobody asked for their end, so the trail says why they ended."""
+    service = await start_service(tokens_per_user=2)
+    await service.new_user()
+    for _ in range(2):
+        token = (await service.log_in()).json()["token"]
+
+    events = [(each["event"], each["detail"]) for each in await listed(service, token)]
+
+    assert events[:3] == [
+        ("sessions_revoked", "limit"),
+        ("logged_in", None),
+        ("logged_in", None),
+    ]
+
+
 async def test_old_events_are_purged_by_the_application(
     start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

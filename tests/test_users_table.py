@@ -52,6 +52,15 @@ async def test_keys_of_any_kind(start_service: ServiceFactory, key: str) -> None
     token = await service.mailbox.token(ADA)
     body = {"user_id": reply["id"], "password_reset_token": token, "password": "new secret"}
     assert (await service.call("POST", "/api/password_resets/reset", body)).status_code == 200
+    token = (await service.log_in(ADA, "new secret")).json()["token"]
+    answer = (await service.call("GET", "/api/account/events", token=token)).json()
+    assert [each["event"] for each in answer["events"]] == [
+        "logged_in",
+        "password_reset",
+        "password_reset_requested",
+        "confirmed",
+        "signed_up",
+    ]
     for junk in ("1", "x", str(uuid.uuid4()), "-1"):
         path = f"/api/users/{junk}/confirm"
         assert (await service.call("POST", path, {"confirmation_token": "x"})).status_code == 422

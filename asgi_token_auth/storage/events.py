@@ -43,10 +43,9 @@ class Event:
         created_at: when, in milliseconds since the epoch.
         session: the id of the token used, or of the one that was given out; None: neither.
         address, user_agent: where from, as far as the client was known.
-        detail: of `login_failed` why; of `sessions_revoked` which (`others`, `all`, the id of one,
-            or `limit` where `tokens_per_user` ended those used least recently); of
-            `account_updated` the fields; of the mails asked for `not_mailed` where none was sent;
-            of `throttled` what was tried too often.
+        detail: of `login_failed` why; of `sessions_revoked` which (`others`, `all`, the id of
+            one, or those beyond the `limit`); of `account_updated` the fields; of a request for a
+            mail `not_mailed`, where none was sent; of `throttled` what was tried too often.
         id: the row's; None when the event is told as it happens.
     """
 

@@ -189,7 +189,7 @@ class Tokens:
 
     async def keep_recent(self, session: Session, user_id: UserId, but: str, most: int) -> int:
         """Ends the user's authentication tokens but `but` and, of the rest, the `most` used last;
-        how many.
+        how many ended.
 
         The caller holds the user's row, or two logins would each spare what the other ends.
         """
@@ -251,8 +251,8 @@ class Tokens:
             .limit(limit)
         )
         idle = [row[0] for row in rows if row[2] == AUTHENTICATION and row[1] <= used_after]
-        purge = self.table.delete().where(columns.digest.in_(idle), *is_idle)
-        purged = await session.change(purge) if idle else 0
+        still = select(columns.digest).where(columns.digest.in_(idle), *is_idle)
+        purged = await session.delete_free(still) if idle else 0
         return purged, rows[-1][0] if len(rows) == limit else ""
 
     def _used_after(self, now: int) -> int:
