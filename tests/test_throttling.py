@@ -154,6 +154,22 @@ async def test_present_passwords_are_limited_by_session_and_address(
         assert await prove(third, "secret") == 429  # the sixth from this address
 
 
+async def test_new_addresses_are_limited_by_account(sqlite_url: str) -> None:
+    """Each is mailed to, and is whoever's the user likes; another field costs nothing."""
+    async with running_service(
+        sqlite_url, limits=only(change_email_by_account="2/hour")
+    ) as service:
+        token = (await service.new_user(ADA))["token"]
+
+        async def change(**fields: str) -> int:
+            answer = await service.call("PUT", "/api/account", {"account": fields}, token)
+            return int(answer.status_code)
+
+        assert [await change(email=f"{name}@example.com") for name in "abc"] == [200, 200, 429]
+        assert await change(username="ada") == 200
+        assert await service.mailbox.receive("b@example.com")
+
+
 async def test_bad_form_uses_nothing_up(sqlite_url: str) -> None:
     """It costs no hash, no mail and no guess, and others are behind the same address."""
     limits = only(log_in_by_address="2/minute", confirm_by_address="2/minute")

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_token_auth.accounts.attempts import count_by_address, limited
+from asgi_token_auth.accounts.attempts import count_by_account, count_by_address, limited
 from asgi_token_auth.accounts.fields import (
     INVALID,
     TAKEN,
@@ -50,7 +50,8 @@ async def update_account(
     Raises:
         InvalidFields: fields are wrong or taken, or `current_password` is needed or wrong.
         InvalidToken: the token was revoked meanwhile.
-        Throttled: too many present passwords were tried with this token, or from this address.
+        Throttled: too many present passwords were tried with this token, or from this address; or
+            too many new addresses.
         DatabaseUnavailable, HashingOverloaded, BreachedPasswordsUnavailable: try again.
     """
     stored = await _stored(parts, login)
@@ -59,6 +60,8 @@ async def update_account(
     values = await validated(parts, changes)
     if sensitive and _is_stale(parts, login):
         await _prove(parts, login, stored, fields, CURRENT_PASSWORD, client)
+    if "email" in values:
+        await count_by_account(parts, "change_email", user=stored.user.id)
     events = _events(values)
     password, email = values.pop("password", None), values.pop("email", None)
     if email is not None and await _is_taken(parts, email):

@@ -39,6 +39,8 @@ class Limits:
     confirm_by_account: str | None = "10/5 minutes"
     current_password_by_address: str | None = "30/minute; 300/hour"
     current_password_by_session: str | None = "10/5 minutes; 100/day"
+    # Each sends a mail to an address of the user's choice.
+    change_email_by_account: str | None = "10/hour"
 
     def __post_init__(self) -> None:
         faults = [f"limits.{name} {fault}" for name in self.names() if (fault := self._fault(name))]
