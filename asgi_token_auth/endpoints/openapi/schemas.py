@@ -126,7 +126,7 @@ def _account_changes(parts: Parts) -> Schema:
             "password": _or_blank(_ref("NewPassword")),
             "current_password": {
                 "type": ["string", "null"],
-                "description": "Needed by a login that is not recent, to change e-mail or password.",
+                "description": "Needed by logins that are not recent, for e-mail and password.",
             },
             **{field.name: request_schema(field, new=False) for field in writable},
         },
