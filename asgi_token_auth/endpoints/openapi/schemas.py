@@ -79,9 +79,7 @@ def _requests(parts: Parts) -> Schema:
             password_reset_token=_ref("MailedToken"),
             password=_ref("NewPassword"),
         ),
-        "AccountUpdate": _object(
-            {"current_password": _current_password()}, account=_account_changes(parts)
-        ),
+        "AccountUpdate": _object(account=_account_changes(parts)),
         "PasswordProof": {
             "type": "object",
             "properties": {"password": _ref("Password"), "current_password": _ref("Password")},
@@ -134,7 +132,10 @@ def _account_changes(parts: Parts) -> Schema:
         "properties": {
             **logins,
             "password": _or_blank(_ref("NewPassword")),
-            "current_password": _current_password(),
+            "current_password": {
+                "type": ["string", "null"],
+                "description": "Needed by logins that are not recent, for e-mail and password.",
+            },
             **{field.name: request_schema(field, new=False) for field in writable},
         },
     }
@@ -210,13 +211,6 @@ def _session_name() -> Schema:
         "examples": ["Ada's phone"],
     }
     return {"session_name": name}
-
-
-def _current_password() -> Schema:
-    return {
-        "type": ["string", "null"],
-        "description": "Needed by a login that is not recent, to change e-mail or password.",
-    }
 
 
 def _or_blank(schema: Schema) -> Schema:
