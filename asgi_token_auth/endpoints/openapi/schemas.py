@@ -75,9 +75,7 @@ def _requests(parts: Parts) -> Schema:
             password_reset_token=_ref("MailedToken"),
             password=_ref("NewPassword"),
         ),
-        "AccountUpdate": _object(
-            {"current_password": _current_password()}, account=_account_changes(parts)
-        ),
+        "AccountUpdate": _object(account=_account_changes(parts)),
         "PasswordProof": {
             "type": "object",
             "properties": {"password": _ref("Password"), "current_password": _ref("Password")},
@@ -126,7 +124,10 @@ def _account_changes(parts: Parts) -> Schema:
         "properties": {
             **logins,
             "password": _or_blank(_ref("NewPassword")),
-            "current_password": _current_password(),
+            "current_password": {
+                "type": ["string", "null"],
+                "description": "Needed by logins that are not recent, for e-mail and password.",
+            },
             **{field.name: request_schema(field, new=False) for field in writable},
         },
     }
@@ -178,13 +179,6 @@ def _login_names(parts: Parts) -> Schema:
     return {name: _ref(name.capitalize()) for name in has if has[name]}
 
 
-def _current_password() -> Schema:
-    return {
-        "type": ["string", "null"],
-        "description": "Needed by a login that is not recent, to change e-mail or password.",
-    }
-
-
 def _or_blank(schema: Schema) -> Schema:
     return {"anyOf": [schema, LEFT_BLANK]}
 
@@ -197,10 +191,6 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _object(optional: Schema | None = None, /, **properties: Schema) -> Schema:
-    """An object of which every property is required but the optional ones; more may come."""
-    return {
-        "type": "object",
-        "properties": {**properties, **(optional or {})},
-        "required": list(properties),
-    }
+def _object(**properties: Schema) -> Schema:
+    """An object that has all of these; more may come."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
