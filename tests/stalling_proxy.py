@@ -14,8 +14,8 @@ class StallingProxy:
     Args:
         host, port: where the connections go.
 
-    `port` is where it listens; `held` counts the bytes that had to wait; `delay` is how many seconds
-    everything takes, each way.
+    `port` is where it listens; `held` counts the bytes that had to wait; `delay` is how many
+    seconds everything takes, each way.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -92,7 +92,7 @@ class StallingProxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK_BYTES):
-                if self._last_words is not None and self._last_words[0] in chunk:
+                if gate is self._answers and self._is_last(chunk):
                     self._cut_off(writer)
                     break
                 self.held += 0 if gate.is_set() else len(chunk)
@@ -102,6 +102,9 @@ class StallingProxy:
                 await writer.drain()
         writer.close()
         self._open.discard(writer)
+
+    def _is_last(self, answer: bytes) -> bool:
+        return self._last_words is not None and self._last_words[0] in answer
 
     def _cut_off(self, writer: asyncio.StreamWriter) -> None:
         assert self._last_words is not None

@@ -33,7 +33,9 @@ TRANSACTIONS = {
 
 async def ask(url: str, query: str) -> Any:
     """The first value of a query's answer, on a connection of its own."""
-    async with databases.Database(url.replace("mysql://", "mysql+asyncmy://")) as database:
+    url = url.replace("mysql://", "mysql+asyncmy://")
+    pool = {} if url.startswith("sqlite") else {"min_size": 1, "max_size": 1}
+    async with databases.Database(url, **pool) as database:
         return await database.fetch_val(query)
 
 

@@ -85,7 +85,7 @@ class Worker:
         answer = await self.call("GET", "/gauges")
         return dict(answer.body) if answer.status == 200 else {}
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     async def ended(self, seconds: float = EXIT_SECONDS) -> float | None:
@@ -102,7 +102,7 @@ class Worker:
     async def restart(self, how: signal.Signals) -> None:
         """Ends it, out of the balancer's sight, and returns once a new one answers."""
         self.is_serving = False
-        self.signal(how)
+        self.send(how)
         if await self.ended() is None:
             raise RuntimeError("a worker did not end")
         self.start()
