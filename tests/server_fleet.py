@@ -52,7 +52,7 @@ class Client:
 
     async def call(self, method: str, path: str, token: str = "", body: Any = None) -> Answer:
         """Sends a request and waits for its answer."""
-        request = _request(method, path, token, body)
+        request = request_bytes(method, path, token, body)
         started = time.monotonic()
         try:
             async with asyncio.timeout(self.patience):
@@ -85,7 +85,8 @@ class Client:
         return head, await reader.readexactly(int(length[1]))
 
 
-def _request(method: str, path: str, token: str, body: Any) -> bytes:
+def request_bytes(method: str, path: str, token: str, body: Any) -> bytes:
+    """A request as it goes over the wire."""
     content = b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: test", f"Content-Length: {len(content)}"]
     if body is not None:

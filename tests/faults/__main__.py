@@ -5,7 +5,7 @@ import asyncio
 import sys
 import time
 
-from tests.faults.catalogue import FAULTS
+from tests.faults.catalogue import ELSEWHERE, FAULTS
 from tests.faults.database_servers import Missing
 from tests.faults.rig import Outcome, Rig
 
@@ -22,6 +22,8 @@ def main() -> int:
     with Rig(quick=options.quick) as rig:
         for name in options.faults or FAULTS:
             failed += not _run(name, rig)
+    for what, where in ELSEWHERE.items():
+        print(f"shown elsewhere: {what}: {where}")
     print(f"{failed} faults broke something" if failed else "everything held")
     return failed
 

@@ -62,7 +62,7 @@ class Mailbox:
 
     def look(self) -> None:
         """Reads what has come."""
-        for path in self._directory.glob("*.eml"):
+        for path in self._directory.glob("[!.]*.eml"):
             self.delivered[path.name] += 1
             self._file(path.read_bytes())
             path.unlink()

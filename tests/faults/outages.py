@@ -1,6 +1,7 @@
 """The database is down, restarts, dies, or has no connection left."""
 
 import asyncio
+import contextlib
 import signal
 import time
 
@@ -15,6 +16,12 @@ from tests.faults.measures import (
 )
 from tests.faults.rig import Outcome, Rig, outcome, under_load
 from tests.faults.workers import create_tables
+
+OURS = {"application_name": "faults"}
+TERMINATE_SERVICE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name <> 'faults'"
+)
 
 
 async def down_at_start(rig: Rig) -> Outcome:
@@ -73,14 +80,11 @@ async def sessions_terminated(rig: Rig) -> Outcome:
     """An administrator ends all sessions of the service, again and again."""
     database = rig.postgresql()
     async with rig.fleet(database.url) as fleet:
-        admin = await asyncpg.connect(database.url)
+        admin = await asyncpg.connect(database.url, server_settings=OURS)
         async with under_load(fleet) as crowd:
             for _ in range(5 if rig.quick else 40):
                 await asyncio.sleep(0.4)
-                await admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
+                await admin.execute(TERMINATE_SERVICE)
         await admin.close()
         return await outcome(fleet, crowd)
 
@@ -114,12 +118,9 @@ async def no_connection_left(rig: Rig) -> Outcome:
     """Others took every connection that PostgreSQL has."""
     database = rig.postgresql()
     async with rig.fleet(database.url, TOKEN_AUTH_DATABASE_TIMEOUT="2") as fleet:
-        others: list[asyncpg.Connection] = []
-        try:
-            while True:
-                others.append(await asyncpg.connect(database.url))
-        except asyncpg.PostgresError:
-            pass
+        others = await _take_all(database.url)
+        await others[0].execute(TERMINATE_SERVICE)
+        others += await _take_all(database.url)
         answers = [await fleet.call("POST", "/api/sessions", body=USER) for _ in range(20)]
         answered_in_time(fleet, answers, 2)
         await asyncio.gather(*(other.close() for other in others))
@@ -127,3 +128,12 @@ async def no_connection_left(rig: Rig) -> Outcome:
         async with under_load(fleet) as crowd:
             await asyncio.sleep(1)
         return await outcome(fleet, crowd, healed_s=f"{healed:.2f}", taken=len(others))
+
+
+async def _take_all(url: str) -> list[asyncpg.Connection]:
+    """Connections, until there are no more."""
+    taken: list[asyncpg.Connection] = []
+    with contextlib.suppress(asyncpg.PostgresError):
+        while True:
+            taken.append(await asyncpg.connect(url, server_settings=OURS))
+    return taken
