@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 import time
+import traceback
 
 from tests.faults.catalogue import ELSEWHERE, FAULTS
 from tests.faults.database_servers import Missing
@@ -35,6 +36,9 @@ def _run(name: str, rig: Rig) -> bool:
     except Missing as missing:
         print(f"{name:24} left out: this machine lacks {missing}", flush=True)
         return True
+    except Exception:
+        traceback.print_exc()
+        return False
     _print(name, time.monotonic() - began, came)
     return not came.breaches
 

@@ -1,4 +1,4 @@
-"""All faults by name; and which are put to the test elsewhere."""
+"""All faults by name; which are quick; and which are put to the test elsewhere."""
 
 from tests.faults import clients, clocks, disks, networks, outages, processes
 from tests.faults.rig import Fault
@@ -32,6 +32,21 @@ ALL: tuple[Fault, ...] = (
     clocks.clock_hours_behind,
 )
 FAULTS = {fault.__name__: fault for fault in ALL}
+QUICK = (
+    "restart_immediate",
+    "sessions_terminated",
+    "packets_lost",
+    "answer_to_commit_lost",
+    "clients_disconnect",
+    "same_user_mariadb",
+    "rolling_restart",
+    "ended_while_database_hangs",
+    "sqlite_locked",
+    "sqlite_disk_full",
+    "clock_fast",
+)
+"""Those that the test suite runs."""
+
 ELSEWHERE = {
     "revocation while the database stalls, dies or a process stands still": (
         "tests/test_revocation_bound.py"

@@ -46,8 +46,9 @@ class DatabaseServer(ABC):
         self.data = data or directory / "data"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        directory.mkdir(parents=True, exist_ok=True)
-        self._give_to_server(directory)
+        for each in {directory, self.data.parent}:
+            each.mkdir(parents=True, exist_ok=True)
+            self._give_to_server(each)
         self._create()
 
     @property

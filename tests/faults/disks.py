@@ -46,7 +46,6 @@ async def postgresql_disk_full(rig: Rig) -> Outcome:
     """The same where PostgreSQL's tables are, with its log elsewhere, as operators keep it."""
     directory = rig.new_directory()
     with small_disk(directory / "disk", 96) as disk:
-        (disk / "data").mkdir()
         server = PostgreSQL(directory / "server", disk / "data")
         server.start()
         try:

@@ -51,7 +51,7 @@ async def packets_lost(rig: Rig) -> Outcome:
         async with under_load(fleet) as crowd:
             await asyncio.sleep(1.5)
             with packets_dropped(database.port):
-                answers, lost = await _ask_and_watch(fleet, 6 if rig.quick else 20)
+                answers, lost = await _ask_and_watch(fleet, 4 if rig.quick else 20)
             healed = await seconds_to_first_answer(fleet)
             await asyncio.sleep(1)
         answered_in_time(fleet, answers, TIMEOUT)
@@ -71,7 +71,7 @@ async def slow_network(rig: Rig) -> Outcome:
             async with under_load(fleet) as crowd:
                 await asyncio.sleep(1.5)
                 proxy.delay = 2.0
-                answers, slow = await _ask_and_watch(fleet, 6 if rig.quick else 20)
+                answers, slow = await _ask_and_watch(fleet, 4 if rig.quick else 20)
                 proxy.delay = 0.0
                 await asyncio.sleep(2)
                 healed = await seconds_to_first_answer(fleet)

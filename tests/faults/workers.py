@@ -97,7 +97,7 @@ class Worker:
             await asyncio.sleep(0.02)
         self.is_serving = False
         self.hang_up()
-        return time.monotonic() - began
+        return round(time.monotonic() - began, 2)
 
     async def restart(self, how: signal.Signals) -> None:
         """Ends it, out of the balancer's sight, and returns once a new one answers."""
