@@ -77,7 +77,7 @@ class Database:
         if self._database.is_connected:
             return
         if self._connecting is None:
-            self._connecting = loop.create_task(self._database.connect())
+            self._connecting = loop.create_task(self._connect())
             self._connecting.add_done_callback(self._connected)
         await asyncio.wait({self._connecting}, timeout=self.timeout)
         if not self._database.is_connected:
@@ -184,6 +184,12 @@ class Database:
         workers = self._writers if unit.writes else self._readers
         workers.put(unit, self.timeout)
         return await asyncio.shield(unit.result)
+
+    async def _connect(self) -> None:
+        # A try that a network swallowed is not waited for when it is back: TCP asks again only
+        # after as long as it was away.
+        async with asyncio.timeout(self.timeout):
+            await self._database.connect()
 
     def _connected(self, task: "asyncio.Task[None]") -> None:
         self._connecting = None

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from tests.faults.database_servers import Missing, PostgreSQL
+from tests.faults.database_servers import DatabaseServer, Missing, PostgreSQL
 from tests.faults.measures import answered_in_time, ask_until, p99_of_open, seconds_to_first_answer
 from tests.faults.rig import Outcome, Rig, outcome, under_load
 from tests.faults.workers import Fleet, create_tables
@@ -45,7 +45,15 @@ def packets_dropped(port: int) -> Iterator[None]:
 async def packets_lost(rig: Rig) -> Outcome:
     """A black hole under load, for longer than any deadline. Known tokens are believed for the
     bound and no longer; what needs the database is 503 in time; nothing else is slower."""
-    database = rig.postgresql()
+    return await _dark(rig, rig.postgresql())
+
+
+async def packets_lost_mariadb(rig: Rig) -> Outcome:
+    """The same before MariaDB, whose driver has no cancellation."""
+    return await _dark(rig, rig.mariadb())
+
+
+async def _dark(rig: Rig, database: DatabaseServer) -> Outcome:
     async with rig.fleet(database.url, TOKEN_AUTH_DATABASE_TIMEOUT=str(TIMEOUT)) as fleet:
         quiet = await p99_of_open(fleet, 1)
         async with under_load(fleet) as crowd:
@@ -58,6 +66,32 @@ async def packets_lost(rig: Rig) -> Outcome:
         return await outcome(
             fleet, crowd, healed_s=f"{healed:.2f}", quiet_p99_ms=quiet, dark_p99_ms=lost
         )
+
+
+async def dark_at_start(rig: Rig) -> Outcome:
+    """The workers start in front of a black hole: their first tries to connect must not be what
+    everybody waits for once packets pass again."""
+    return await _dark_at_start(rig, rig.postgresql())
+
+
+async def dark_at_start_mariadb(rig: Rig) -> Outcome:
+    """The same before MariaDB."""
+    return await _dark_at_start(rig, rig.mariadb())
+
+
+async def _dark_at_start(rig: Rig, database: DatabaseServer) -> Outcome:
+    await create_tables(database.url)
+    timeout = str(TIMEOUT)
+    with packets_dropped(database.port):
+        starting = rig.fleet(database.url, TOKEN_AUTH_DATABASE_TIMEOUT=timeout, tables=False)
+        fleet = await starting.__aenter__()
+        answers, _ = await _ask_and_watch(fleet, 12)
+    try:
+        healed = await seconds_to_first_answer(fleet)
+        answered_in_time(fleet, answers, TIMEOUT)
+        return await outcome(fleet, healed_s=f"{healed:.2f}")
+    finally:
+        await starting.__aexit__(None, None, None)
 
 
 async def slow_network(rig: Rig) -> Outcome:
