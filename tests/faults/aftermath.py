@@ -12,6 +12,7 @@ from tests.faults.workers import Fleet
 # As the pool sees it: eight workers, and two to spare; a sender or a session of ours beside them.
 MOST_CONNECTIONS = 10
 QUIET_SECONDS = 15.0
+MAIL_SECONDS = 150.0  # longer than a lease: its owner may have been killed
 BUSY = {
     "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()"
     " AND pid <> pg_backend_pid() AND state <> 'idle'",
@@ -39,21 +40,21 @@ async def ask(url: str, query: str) -> Any:
         return await database.fetch_val(query)
 
 
-async def check(fleet: Fleet, crowd: Crowd | None = None, mail_seconds: float = 150.0) -> list[str]:
+async def check(fleet: Fleet, crowd: Crowd | None = None, *, most: int = 400) -> list[str]:
     """Every breach of an invariant: those seen on the way, and what the end shows."""
     if crowd is not None:
-        await crowd.check()
+        await crowd.check(most)
         if not crowd.people:
             fleet.ledger.breach("nobody lived: the run shows nothing")
     breaches = [*fleet.ledger.breaches, *fleet.unforeseen()]
-    breaches += await _mails(fleet, mail_seconds)
+    breaches += await _mails(fleet)
     return breaches + await _connections(fleet)
 
 
-async def _mails(fleet: Fleet, seconds: float) -> list[str]:
+async def _mails(fleet: Fleet) -> list[str]:
     """I3: nothing is left in the queue."""
     query = "SELECT COUNT(*) FROM outbox WHERE state = 'queued'"
-    queued = await _until_zero(fleet.database_url, query, seconds)
+    queued = await _until_zero(fleet.database_url, query, MAIL_SECONDS)
     return [f"I3 {queued} mails are neither sent nor dead"] if queued else []
 
 

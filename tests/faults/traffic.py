@@ -12,7 +12,10 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.faults.ledger import BOUND
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from tests.faults.ledger import BOUND, Revoked
 from tests.faults.mailbox import Mailbox
 from tests.faults.workers import Fleet
 from tests.server_fleet import NO_ANSWER, Answer
@@ -23,6 +26,11 @@ PAUSE_SECONDS = 0.02
 RETRY_SECONDS = 0.1
 UNCERTAIN = (NO_ANSWER, 503)
 NUMBERS = itertools.count()
+
+
+def bearer(token: str) -> dict[str, Any]:
+    """What `connect` wants, to send a token."""
+    return {"additional_headers": {"Authorization": f"Bearer {token}"}, "ping_interval": None}
 
 
 class Stopped(Exception):
@@ -68,7 +76,8 @@ class Person:
         for _ in range(acts):
             await asyncio.sleep(random.uniform(0, 2 * PAUSE_SECONDS))
             await random.choice(deeds)()
-        await random.choice((self.reset, self.change_password, self.log_out, self.use))()
+        last = (self.reset, self.change_password, self.log_out, self.talk)
+        await random.choice(last)()
 
     async def use(self) -> None:
         """A request with a token that must be good."""
@@ -79,6 +88,28 @@ class Person:
         if answer.status == 401:
             self._breach("I2 a good token was refused")
             self.live.discard(token)
+
+    async def talk(self) -> None:
+        """Over a WebSocket, logs out meanwhile, and is heard no longer than the bound."""
+        if not self.live:
+            return await self.log_in()
+        token = random.choice(sorted(self.live))
+        with contextlib.suppress(OSError, TimeoutError, WebSocketException):
+            async with (
+                asyncio.timeout(30),
+                connect(self._fleet.socket_url(), **bearer(token)) as it,
+            ):
+                await it.send("hello")
+                await it.recv()
+                self.live.discard(token)
+                answer, _ = await self._ask("DELETE", "/api/sessions", token)
+                self._fleet.ledger.is_revoked(token, answer)
+                await asyncio.sleep(BOUND)
+                began = time.monotonic()
+                await it.send("still there?")
+                await it.recv()
+                heard = Answer(began, time.monotonic(), 200, None)
+                self._fleet.ledger.use_of_revoked(Revoked(token, answer.ended), heard)
 
     async def log_in(self) -> None:
         answer, _ = await self._ask("POST", "/api/sessions", body=self._credentials())
@@ -201,10 +232,13 @@ class Person:
 class Crowd:
     """Many lives side by side, until they are told to end."""
 
-    def __init__(self, fleet: Fleet, mailbox: Mailbox, *, acts: int = 12) -> None:
+    def __init__(
+        self, fleet: Fleet, mailbox: Mailbox, *, acts: int = 12, mortality: float = 0.2
+    ) -> None:
         self._fleet = fleet
         self._mailbox = mailbox
         self._acts = acts
+        self._mortality = mortality
         self.people: list[Person] = []
         self.is_ending = False
 
@@ -216,7 +250,7 @@ class Crowd:
             with contextlib.suppress(Stopped):
                 await person.be_born()
                 await person.live_on(self._acts)
-                if random.random() < 0.2:
+                if random.random() < self._mortality:
                     await person.die()
 
     async def haunt(self) -> None:
@@ -249,10 +283,10 @@ class Crowd:
 
 @contextlib.asynccontextmanager
 async def crowded(
-    fleet: Fleet, mailbox: Mailbox, lives: int = 8, *, acts: int = 12
+    fleet: Fleet, mailbox: Mailbox, lives: int = 8, **options: Any
 ) -> AsyncIterator[Crowd]:
     """So many lives at a time while the block runs; they come to their end before it is left."""
-    crowd = Crowd(fleet, mailbox, acts=acts)
+    crowd = Crowd(fleet, mailbox, **options)
     async with asyncio.TaskGroup() as group:
         for number in range(lives):
             group.create_task(crowd.live(f"user{number}-"))

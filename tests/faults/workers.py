@@ -143,10 +143,17 @@ class Fleet:
         self, method: str, path: str, token: str = "", body: Any = None, patience: float = 15.0
     ) -> Answer:
         """A request to one of them, noted in the ledger."""
-        serving = [worker for worker in self.workers if worker.is_serving] or self.workers
-        answer = await random.choice(serving).call(method, path, token, body, patience)
+        answer = await self._any().call(method, path, token, body, patience)
         self.ledger.note(method, path, answer)
         return answer
+
+    def socket_url(self) -> str:
+        """Of a WebSocket that says what it is told, at one of them."""
+        return f"ws://127.0.0.1:{self._any().port}/api/messages/stay"
+
+    def _any(self) -> Worker:
+        serving = [worker for worker in self.workers if worker.is_serving]
+        return random.choice(serving or self.workers)
 
     def unforeseen(self) -> list[str]:
         """Errors in the workers' logs that became a 500."""
