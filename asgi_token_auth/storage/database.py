@@ -91,7 +91,7 @@ class Database:
             await workers.close()
         self._start_workers()
         if self._database is not self._given and self._database.is_connected:
-            await self._database.disconnect()
+            await self._close_pool()
 
     async def read(self, work: Work[T]) -> T:
         """Runs `work` outside a transaction.
@@ -184,6 +184,15 @@ class Database:
         workers = self._writers if unit.writes else self._readers
         workers.put(unit, self.timeout)
         return await asyncio.shield(unit.result)
+
+    async def _close_pool(self) -> None:
+        try:
+            async with asyncio.timeout(CLEANUP_SECONDS):
+                await self._database.disconnect()
+        except TimeoutError:
+            # No goodbye gets through. Cancelled, the pool has dropped its connections.
+            logger.warning("the database's connections are closed without a goodbye")
+            self._database = self._open()
 
     async def _connect(self) -> None:
         # A try that a network swallowed is not waited for when it is back: TCP asks again only

@@ -25,6 +25,7 @@ Work = Callable[[Session], Awaitable[T]]
 
 QUEUE_LIMIT = 1000
 IDLE_SECONDS = 2.0
+FAREWELL_SECONDS = 4.0  # a ROLLBACK has half of it
 DRIVERS = ("asyncpg", "asyncmy", "aiomysql", "pymysql", "sqlite3", "aiosqlite")
 
 
@@ -87,14 +88,15 @@ class Workers:
             self._start_if_needed()
 
     async def close(self) -> None:
-        """Waits until all units are done, then lets the workers go."""
+        """Waits until all units are done, then lets the workers go: not for one that can't even
+        give its connection back, because the network is silent."""
         if self._unfinished:
             await asyncio.wait(self._unfinished)
         self._closed = True
         for task in self._tasks:
             task.cancel()
         if tasks := self._tasks | self._abandoned:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=FAREWELL_SECONDS)
 
     def _start_if_needed(self) -> None:
         wanted = self._queue.qsize() > self._idle and len(self._tasks) < self._limit

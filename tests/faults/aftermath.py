@@ -68,7 +68,8 @@ async def _connections(fleet: Fleet) -> list[str]:
     for what, query in (("busy", BUSY[dialect]), ("in a transaction", TRANSACTIONS[dialect])):
         if left := await _until_zero(url, query, QUIET_SECONDS):
             breaches.append(f"I5 {left} connections are {what}")
-    if (number := await ask(url, OPEN[dialect])) > MOST_CONNECTIONS * len(fleet.workers):
+    most = MOST_CONNECTIONS * len(fleet.workers) + fleet.half_open
+    if (number := await ask(url, OPEN[dialect])) > most:
         breaches.append(f"I5 {number} connections are open")
     return breaches
 

@@ -14,6 +14,8 @@ ALL: tuple[Fault, ...] = (
     networks.packets_lost_mariadb,
     networks.dark_at_start,
     networks.dark_at_start_mariadb,
+    networks.ended_in_the_dark,
+    networks.ended_in_the_dark_mariadb,
     networks.slow_network,
     networks.answer_to_commit_lost,
     networks.killed_after_commit,

@@ -7,6 +7,8 @@ from tests.faults.workers import Fleet
 from tests.server_fleet import Answer
 
 RECOVERY_SECONDS = 5.0
+# A request's deadline of two seconds, five in which the sender sends what is due, and some more.
+LONGEST_EXIT_SECONDS = 2.0 + 5.0 + 5.0
 LATE_SECONDS = 2.0  # what a busy machine adds
 USER = {"username": "ada", "password": "secret"}
 

@@ -3,12 +3,20 @@
 import asyncio
 import contextlib
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
+from tests.faults.aftermath import MOST_CONNECTIONS
 from tests.faults.database_servers import DatabaseServer, Missing, PostgreSQL
-from tests.faults.measures import answered_in_time, ask_until, p99_of_open, seconds_to_first_answer
+from tests.faults.measures import (
+    LONGEST_EXIT_SECONDS,
+    answered_in_time,
+    ask_until,
+    p99_of_open,
+    seconds_to_first_answer,
+)
 from tests.faults.rig import Outcome, Rig, outcome, under_load
 from tests.faults.workers import Fleet, create_tables
 from tests.server_fleet import Answer
@@ -92,6 +100,36 @@ async def _dark_at_start(rig: Rig, database: DatabaseServer) -> Outcome:
         return await outcome(fleet, healed_s=f"{healed:.2f}")
     finally:
         await starting.__aexit__(None, None, None)
+
+
+async def ended_in_the_dark(rig: Rig) -> Outcome:
+    """SIGTERM while nothing reaches the database: the process is gone all the same."""
+    return await _ended_in_the_dark(rig, rig.postgresql())
+
+
+async def ended_in_the_dark_mariadb(rig: Rig) -> Outcome:
+    """The same before MariaDB."""
+    return await _ended_in_the_dark(rig, rig.mariadb())
+
+
+async def _ended_in_the_dark(rig: Rig, database: DatabaseServer) -> Outcome:
+    async with rig.fleet(database.url, 1, TOKEN_AUTH_DATABASE_TIMEOUT=str(TIMEOUT)) as fleet:
+        async with under_load(fleet) as crowd:
+            await asyncio.sleep(1)
+        asking = [asyncio.create_task(ask_until(fleet, time.monotonic() + 3.5)) for _ in range(20)]
+        await asyncio.sleep(0.2)
+        with packets_dropped(database.port):
+            await asyncio.sleep(3)
+            fleet.workers[0].send(signal.SIGTERM)
+            seconds = await fleet.workers[0].ended(60)
+        await asyncio.gather(*asking)
+        if seconds is None or seconds > LONGEST_EXIT_SECONDS:
+            fleet.ledger.breach(f"SIGTERM was obeyed after {seconds} s")
+        fleet.half_open = MOST_CONNECTIONS
+        fleet.workers[0].kill()
+        fleet.workers[0].start()
+        await fleet.workers[0].is_up()
+        return await outcome(fleet, crowd, sigterm_s=seconds)
 
 
 async def slow_network(rig: Rig) -> Outcome:

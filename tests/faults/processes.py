@@ -6,14 +6,12 @@ import time
 
 import asyncpg
 
-from tests.faults.measures import USER, ask_until
+from tests.faults.measures import LONGEST_EXIT_SECONDS, USER, ask_until
 from tests.faults.rig import Outcome, Rig, outcome, under_load
 from tests.faults.workers import Fleet
 from tests.server_fleet import NO_ANSWER
 
 DATABASE_TIMEOUT = 2.0
-# A request's deadline, then five seconds in which the sender sends what is due.
-LONGEST_EXIT_SECONDS = DATABASE_TIMEOUT + 5.0 + 5.0
 
 
 async def rolling_restart(rig: Rig) -> Outcome:

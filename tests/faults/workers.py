@@ -138,6 +138,8 @@ class Fleet:
         self.directory = directory
         self.workers = workers
         self.ledger = Ledger()
+        # Connections whose end no packet could tell the database: it finds out by itself, later.
+        self.half_open = 0
 
     async def call(
         self, method: str, path: str, token: str = "", body: Any = None, patience: float = 15.0
