@@ -154,6 +154,26 @@ async def test_a_try_to_connect_that_was_swallowed_is_not_waited_for(database_ur
         writer.close()
 
 
+async def test_the_shutdown_ends_though_the_network_is_silent(database_url: str) -> None:
+    """A driver that says goodbye, or asks to cancel, waits for an answer for ever."""
+    parts = databases.DatabaseURL(database_url)
+    if parts.dialect == "sqlite":
+        return
+    port = parts.port or {"postgresql": 5432, "mysql": 3306}[parts.dialect]
+    async with StallingProxy(str(parts.hostname), port) as proxy:
+        database = Database(str(parts.replace(port=proxy.port)), connections=4, timeout=0.5)
+        assert (await database.read(lambda session: session.one("SELECT 1")))[0] == 1
+        proxy.stall()
+        with pytest.raises(DatabaseUnavailable):
+            await database.read(lambda session: session.one("SELECT 1"))
+        async with asyncio.timeout(30):
+            await database.disconnect()
+
+        proxy.go_on()
+        assert (await database.read(lambda session: session.one("SELECT 1")))[0] == 1
+        await database.disconnect()
+
+
 async def test_killed_connections_are_replaced(database_url: str) -> None:
     """A server that restarts costs no request that had not been committed."""
     if not database_url.startswith("postgresql"):
