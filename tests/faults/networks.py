@@ -66,6 +66,7 @@ async def _dark(rig: Rig, database: DatabaseServer) -> Outcome:
         quiet = await p99_of_open(fleet, 1)
         async with under_load(fleet) as crowd:
             await asyncio.sleep(1.5)
+            fleet.half_open = MOST_CONNECTIONS * len(fleet.workers)
             with packets_dropped(database.port):
                 answers, lost = await _ask_and_watch(fleet, 4 if rig.quick else 20)
             healed = await seconds_to_first_answer(fleet)
