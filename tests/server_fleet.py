@@ -65,7 +65,7 @@ class Client:
             started,
             time.monotonic(),
             int(head[9:12]),
-            json.loads(content),
+            _read(content),
             wish[1].decode() if wish else None,
         )
 
@@ -83,6 +83,14 @@ class Client:
         length = LENGTH.search(head)
         assert length is not None, head
         return head, await reader.readexactly(int(length[1]))
+
+
+def _read(content: bytes) -> Any:
+    """What it says; the text itself, where a server failed and says so in words."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace")
 
 
 def request_bytes(method: str, path: str, token: str, body: Any) -> bytes:
