@@ -174,6 +174,8 @@ class Person:
         """Deletes the account."""
         if not self.live:
             await self.log_in()
+        if not self.live:
+            return  # which is a breach already
         before, self.live = sorted(self.live), set()
         body = {"password": self.password}
         answer, again = await self._ask("DELETE", "/api/account", before[0], body)
