@@ -19,6 +19,7 @@ DEMO = ["uvicorn>=0.30", "websockets>=13"]
 # The peers and what they need; wrk is the system's.
 BENCHMARKS = [
     *POSTGRESQL,
+    *MYSQL,
     *DEMO,
     "matplotlib>=3.9",
     "fastapi>=0.115",

@@ -302,7 +302,7 @@ class TokenAuth:
 
     def _mail(self) -> tuple[Outbox, Sender]:
         settings = self.settings
-        rows = OutboxRows(outbox_table(self.metadata))
+        rows = OutboxRows(outbox_table(self.metadata), self._database.dialect)
         envelope = Envelope(settings.keys)
         cooldown, clock = settings.mail_cooldown, settings.clock
         outbox = Outbox(self._database, rows, envelope, clock=clock, cooldown=cooldown)

@@ -6,7 +6,16 @@ import sys
 
 from benchmarks.report import add_options
 
-QUESTIONS = ("overhead", "throughput", "login_storm", "growth", "queries", "memory", "fleet")
+QUESTIONS = (
+    "overhead",
+    "throughput",
+    "login_storm",
+    "growth",
+    "queries",
+    "memory",
+    "fleet",
+    "timing",
+)
 
 
 def main() -> int:

@@ -10,11 +10,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
-from databases import DatabaseURL
+from databases import Database, DatabaseURL
 
 CONNECT_SECONDS = 3.0
 DIALECTS = ("sqlite", "postgresql")
 VARIABLE = "BENCHMARK_POSTGRESQL_URL"  # what --postgresql sets
+
+
+MYSQL_VARIABLE = "BENCHMARK_MYSQL_URL"
+
+
+def mysql_url() -> str:
+    """The MariaDB or MySQL server that databases are made on."""
+    return os.environ.get(MYSQL_VARIABLE, "mysql://root@127.0.0.1:3306/test")
 
 
 def postgresql_url() -> str:
@@ -33,9 +41,35 @@ async def reachable(postgresql: str) -> list[str]:
     return ["sqlite", "postgresql"]
 
 
+async def mysql_is_reachable() -> bool:
+    """Whether MariaDB or MySQL answers, and its driver is there."""
+    try:
+        async with _mysql():
+            return True
+    except Exception as error:
+        print(f"MariaDB is left out, it does not answer ({type(error).__name__}): {MYSQL_VARIABLE}")
+        return False
+
+
+def _mysql() -> Database:
+    url = mysql_url().replace("mysql://", "mysql+asyncmy://")
+    return Database(url, min_size=1, max_size=1)
+
+
+@contextlib.asynccontextmanager
+async def _new_mysql_database(name: str) -> AsyncIterator[str]:
+    async with _mysql() as server:
+        await server.execute(f"CREATE DATABASE {name}")
+        try:
+            yield urlsplit(mysql_url())._replace(path=f"/{name}").geturl()
+        finally:
+            await server.execute(f"DROP DATABASE {name}")
+
+
 @contextlib.asynccontextmanager
 async def new_database(kind: str, postgresql: str | None = None) -> AsyncIterator[str]:
-    """The URL of an empty database: an SQLite file, or one on the server at `postgresql`."""
+    """The URL of an empty database: an SQLite file, one on the server at `postgresql`, or, for
+    "mysql", one on MariaDB."""
     postgresql = postgresql or postgresql_url()
     if kind == "sqlite":
         with tempfile.TemporaryDirectory() as directory:
@@ -46,6 +80,10 @@ async def new_database(kind: str, postgresql: str | None = None) -> AsyncIterato
             yield f"sqlite:///{path}"
         return
     name = f"bench_{secrets.token_hex(6)}"
+    if kind == "mysql":
+        async with _new_mysql_database(name) as url:
+            yield url
+        return
     connection = await asyncpg.connect(postgresql)
     try:
         await connection.execute(f"CREATE DATABASE {name}")

@@ -39,12 +39,16 @@ class Client:
         Raises:
             RuntimeError: it is not 200.
         """
+        if (status := await self.status(raw)) != 200:
+            raise RuntimeError(f"answered {status}")
+
+    async def status(self, raw: bytes) -> int:
+        """Sends it, and reads the answer, whatever that is."""
         self._writer.write(raw)
         head = await self._reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.partition(b"\r\n")[0].decode())
         if length := LENGTH.search(head):
             await self._reader.readexactly(int(length[1]))
+        return int(head[9:12])
 
     def close(self) -> None:
         """Closes the connection."""

@@ -24,6 +24,7 @@ PATIENCE_SECONDS = 15.0
 PAUSE_SECONDS = 0.004
 NO_ANSWER = 0
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+RETRY_AFTER = re.compile(rb"\r\nretry-after: *(\d+)\r\n", re.IGNORECASE)
 
 
 class Answer(NamedTuple):
@@ -33,6 +34,7 @@ class Answer(NamedTuple):
     ended: float
     status: int
     body: Any
+    retry_after: str | None = None
 
 
 class Client:
@@ -45,38 +47,56 @@ class Client:
 
     def __init__(self, port: int, patience: float = PATIENCE_SECONDS) -> None:
         self._port = port
-        self._patience = patience
+        self.patience = patience
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def call(self, method: str, path: str, token: str = "", body: Any = None) -> Answer:
         """Sends a request and waits for its answer."""
-        request = _request(method, path, token, body)
+        request = request_bytes(method, path, token, body)
         started = time.monotonic()
         try:
-            async with asyncio.timeout(self._patience):
-                status, content = await self._exchange(request)
+            async with asyncio.timeout(self.patience):
+                head, content = await self._exchange(request)
         except (TimeoutError, OSError, EOFError):
             self.close()
             return Answer(started, time.monotonic(), NO_ANSWER, None)
-        return Answer(started, time.monotonic(), status, json.loads(content))
+        wish = RETRY_AFTER.search(head)
+        return Answer(
+            started,
+            time.monotonic(),
+            int(head[9:12]),
+            _read(content),
+            wish[1].decode() if wish else None,
+        )
 
     def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
 
-    async def _exchange(self, request: bytes) -> tuple[int, bytes]:
+    async def _exchange(self, request: bytes) -> tuple[bytes, bytes]:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = LENGTH.search(head)
-        assert length is not None, head
-        return int(head[9:12]), await reader.readexactly(int(length[1]))
+        if length is None:  # a server that failed, and closes
+            self.close()
+            return head, b""
+        return head, await reader.readexactly(int(length[1]))
 
 
-def _request(method: str, path: str, token: str, body: Any) -> bytes:
+def _read(content: bytes) -> Any:
+    """What it says; the text itself, where a server failed and says so in words."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace")
+
+
+def request_bytes(method: str, path: str, token: str, body: Any) -> bytes:
+    """A request as it goes over the wire."""
     content = b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: test", f"Content-Length: {len(content)}"]
     if body is not None:
@@ -177,7 +197,7 @@ class Use:
         self.answers: list[Answer] = []
         self.is_ending = False
         self._token = token
-        self._patience = patience
+        self.patience = patience
         self._warm = asyncio.Event()
 
     @property
@@ -190,7 +210,7 @@ class Use:
 
     async def run(self) -> None:
         """Uses the token until the use is to end."""
-        with self.server.client(self._patience) as client:
+        with self.server.client(self.patience) as client:
             while not self.is_ending:
                 self.answers.append(await client.call("GET", "/api/messages", self._token))
                 # The second from memory: the first may have been read from the database.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Self
 
 CHUNK_BYTES = 65_536
@@ -13,7 +14,8 @@ class StallingProxy:
     Args:
         host, port: where the connections go.
 
-    `port` is where it listens; `held` counts the bytes that had to wait.
+    `port` is where it listens; `held` counts the bytes that had to wait; `delay` is how many
+    seconds everything takes, each way.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -24,6 +26,8 @@ class StallingProxy:
         self._pumps: set[asyncio.Task[None]] = set()
         self.port = 0
         self.held = 0
+        self.delay = 0.0
+        self._last_words: tuple[bytes, Callable[[], None]] | None = None
         self.go_on()
 
     async def __aenter__(self) -> Self:
@@ -53,6 +57,10 @@ class StallingProxy:
             self._server.close()
         for writer in list(self._open):
             writer.transport.abort()
+
+    def cut_instead_of(self, answer: bytes, then: Callable[[], None]) -> None:
+        """The next time that the database says so, ends that connection instead of telling it."""
+        self._last_words = answer, then
 
     async def restore(self) -> None:
         """Listens again, on the same port."""
@@ -84,9 +92,22 @@ class StallingProxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK_BYTES):
+                if gate is self._answers and self._is_last(chunk):
+                    self._cut_off(writer)
+                    break
                 self.held += 0 if gate.is_set() else len(chunk)
+                await asyncio.sleep(self.delay)
                 await gate.wait()
                 writer.write(chunk)
                 await writer.drain()
         writer.close()
         self._open.discard(writer)
+
+    def _is_last(self, answer: bytes) -> bool:
+        return self._last_words is not None and self._last_words[0] in answer
+
+    def _cut_off(self, writer: asyncio.StreamWriter) -> None:
+        assert self._last_words is not None
+        then, self._last_words = self._last_words[1], None
+        then()
+        writer.transport.abort()

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from conftest import running_service, show_user
+from stalling_proxy import StallingProxy
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -17,6 +18,7 @@ from asgi_token_auth.storage.database import Database, Session
 from asgi_token_auth.testing import Mailbox
 from asgi_token_auth.testing import settings as settings_for_tests
 
+LOCAL = "127.0.0.1"
 ROWS = sa.Table(
     "rows_",
     sa.MetaData(),
@@ -157,6 +159,51 @@ async def test_a_database_that_is_down_is_503_and_never_401() -> None:
         assert {answer.headers["retry-after"] for answer in answers} == {"1"}
         forged = await client.get("/api/messages", headers={"Authorization": "Bearer x.y.z"})
         assert forged.status_code == 401
+
+
+async def test_a_try_to_connect_that_was_swallowed_is_not_waited_for(database_url: str) -> None:
+    """The network took it and was silent: once it is back, the next caller tries anew."""
+    parts = databases.DatabaseURL(database_url)
+    if parts.dialect == "sqlite":
+        return
+    port = parts.port or {"postgresql": 5432, "mysql": 3306}[parts.dialect]
+    swallowed: list[asyncio.StreamWriter] = []
+    silence = await asyncio.start_server(lambda reader, writer: swallowed.append(writer), LOCAL, 0)
+    proxy = StallingProxy(str(parts.hostname), port)
+    proxy.port = silence.sockets[0].getsockname()[1]
+    database = Database(str(parts.replace(port=proxy.port)), connections=4, timeout=1)
+
+    with pytest.raises(DatabaseUnavailable):
+        await database.read(lambda session: session.one("SELECT 1"))
+    silence.close()
+    async with proxy:
+        await asyncio.sleep(0.1)
+        assert (await database.read(lambda session: session.one("SELECT 1")))[0] == 1
+        await database.disconnect()
+
+    assert swallowed
+    for writer in swallowed:
+        writer.close()
+
+
+async def test_the_shutdown_ends_though_the_network_is_silent(database_url: str) -> None:
+    """A driver that says goodbye, or asks to cancel, waits for an answer for ever."""
+    parts = databases.DatabaseURL(database_url)
+    if parts.dialect == "sqlite":
+        return
+    port = parts.port or {"postgresql": 5432, "mysql": 3306}[parts.dialect]
+    async with StallingProxy(str(parts.hostname), port) as proxy:
+        database = Database(str(parts.replace(port=proxy.port)), connections=4, timeout=0.5)
+        assert (await database.read(lambda session: session.one("SELECT 1")))[0] == 1
+        proxy.stall()
+        with pytest.raises(DatabaseUnavailable):
+            await database.read(lambda session: session.one("SELECT 1"))
+        async with asyncio.timeout(30):
+            await database.disconnect()
+
+        proxy.go_on()
+        assert (await database.read(lambda session: session.one("SELECT 1")))[0] == 1
+        await database.disconnect()
 
 
 async def test_killed_connections_are_replaced(database_url: str) -> None:

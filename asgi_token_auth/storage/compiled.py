@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from databases.core import Connection
-from sqlalchemy import Insert, Select, Table, bindparam
+from sqlalchemy import Delete, Insert, Select, Table, bindparam
 
 from asgi_token_auth.storage.dialects import Dialect
 
@@ -18,14 +18,14 @@ NATIVE = (int, str, float, uuid.UUID)
 
 
 class CompiledStatement:
-    """A select or insert as constant SQL. Its values are named by `bindparam`s.
+    """A select, insert or delete as constant SQL. Its values are named by `bindparam`s.
 
     Args:
         statement: if it selects, then each column under a name of its own.
         dialect: which database it is for.
     """
 
-    def __init__(self, statement: Select[Any] | Insert, dialect: Dialect) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Delete, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect.sql)
         self._text = str(compiled)
         self._dialect = dialect

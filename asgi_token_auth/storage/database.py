@@ -77,7 +77,7 @@ class Database:
         if self._database.is_connected:
             return
         if self._connecting is None:
-            self._connecting = loop.create_task(self._database.connect())
+            self._connecting = loop.create_task(self._connect())
             self._connecting.add_done_callback(self._connected)
         await asyncio.wait({self._connecting}, timeout=self.timeout)
         if not self._database.is_connected:
@@ -91,7 +91,7 @@ class Database:
             await workers.close()
         self._start_workers()
         if self._database is not self._given and self._database.is_connected:
-            await self._database.disconnect()
+            await self._close_pool()
 
     async def read(self, work: Work[T]) -> T:
         """Runs `work` outside a transaction.
@@ -187,6 +187,21 @@ class Database:
         workers = self._writers if unit.writes else self._readers
         workers.put(unit, self.timeout)
         return await asyncio.shield(unit.result)
+
+    async def _close_pool(self) -> None:
+        try:
+            async with asyncio.timeout(CLEANUP_SECONDS):
+                await self._database.disconnect()
+        except TimeoutError:
+            # No goodbye gets through. Cancelled, the pool has dropped its connections.
+            logger.warning("the database's connections are closed without a goodbye")
+            self._database = self._open()
+
+    async def _connect(self) -> None:
+        # A try that a network swallowed is not waited for when it is back: TCP asks again only
+        # after as long as it was away.
+        async with asyncio.timeout(self.timeout):
+            await self._database.connect()
 
     def _connected(self, task: "asyncio.Task[None]") -> None:
         self._connecting = None

@@ -47,6 +47,10 @@ class Dialect:
         """The rows of a query, straight from the driver."""
         return await connection.raw_connection.fetch(text, *values)
 
+    def drop(self, connection: Connection) -> None:
+        """Ends a connection at once, and tells nobody."""
+        connection.raw_connection.terminate()
+
     def options(self, connections: int) -> dict[str, Any]:
         """What to open a pool with."""
         return {"min_size": 1, "max_size": connections}
@@ -94,6 +98,9 @@ class SQLite(Dialect):
         # One hop to the connection's thread and back, where a cursor takes three.
         return await connection.raw_connection.execute_fetchall(text, values)
 
+    def drop(self, connection: Connection) -> None:
+        pass  # a file's connection is closed when it is given back
+
     def options(self, connections: int) -> dict[str, Any]:
         return {"factory": SQLiteConnection, "timeout": SQLITE_BUSY_SECONDS}
 
@@ -126,6 +133,9 @@ class MySQL(Dialect):
     extra = "mysql"
     # REPEATABLE READ locks gaps: two sign-ups side by side would deadlock.
     begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
+
+    def drop(self, connection: Connection) -> None:
+        connection.raw_connection.close()
 
     def _compiler(self) -> Any:
         return pymysql.dialect(paramstyle="format")

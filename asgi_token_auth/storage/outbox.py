@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Table, and_, func, or_, select
+from sqlalchemy import Table, and_, bindparam, func, or_, select
 
+from asgi_token_auth.storage.compiled import CompiledStatement, compiled_insert
 from asgi_token_auth.storage.database import Session
+from asgi_token_auth.storage.dialects import Dialect
 
 State = Literal["queued", "sent", "dead"]
 
@@ -37,15 +39,18 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(OutboxRow))
 class OutboxRows:
     """The outbox table. A lease is `next_attempt_at` moved ahead: it ends by itself."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, dialect: Dialect) -> None:
         self.table = table
+        # SQL made once, both: a mail that is discarded must cost no more than one that is kept,
+        # and a statement's SQL takes longer to make than to run.
+        self._insert = compiled_insert(table, COLUMNS, dialect)
+        one = table.delete().where(table.c.id == bindparam("row_id"))
+        self._delete = CompiledStatement(one, dialect)
         self._select = select(*(table.c[name] for name in COLUMNS))
 
     async def insert(self, session: Session, row: OutboxRow) -> None:
         values = {name: getattr(row, name) for name in COLUMNS}
-        await session.insert(
-            self.table.insert().values(**{**values, "next_attempt_at": row.created_at})
-        )
+        await session.run_compiled(self._insert, **{**values, "next_attempt_at": row.created_at})
 
     async def next_due(self, session: Session) -> int | None:
         """When the first queued mail is due."""
@@ -76,7 +81,7 @@ class OutboxRows:
         return bool(await session.change(self.table.update().where(mine).values(**values)))
 
     async def delete(self, session: Session, row_id: str) -> None:
-        await session.run(self.table.delete().where(self.table.c.id == row_id))
+        await session.run_compiled(self._delete, row_id=row_id)
 
     async def count(self, session: Session, kind: str, recipient: str, since: int) -> int:
         """Mails of that kind to that mailbox, written since then and not dead."""

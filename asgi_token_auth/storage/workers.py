@@ -25,6 +25,8 @@ Work = Callable[[Session], Awaitable[T]]
 
 QUEUE_LIMIT = 1000
 IDLE_SECONDS = 2.0
+RELEASE_SECONDS = 2.0
+FAREWELL_SECONDS = 5.0  # for a ROLLBACK and a release that both come to nothing
 DRIVERS = ("asyncpg", "asyncmy", "aiomysql", "pymysql", "sqlite3", "aiosqlite")
 
 
@@ -87,14 +89,15 @@ class Workers:
             self._start_if_needed()
 
     async def close(self) -> None:
-        """Waits until all units are done, then lets the workers go."""
+        """Waits until all units are done, then lets the workers go: not for one that can't even
+        give its connection back, because the network is silent."""
         if self._unfinished:
             await asyncio.wait(self._unfinished)
         self._closed = True
         for task in self._tasks:
             task.cancel()
         if tasks := self._tasks | self._abandoned:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=FAREWELL_SECONDS)
 
     def _start_if_needed(self) -> None:
         wanted = self._queue.qsize() > self._idle and len(self._tasks) < self._limit
@@ -144,8 +147,19 @@ class Workers:
             while unit is not None and await self._run(unit, connection):
                 unit = await self._next()
         finally:
-            with contextlib.suppress(Exception):
+            await self._release(connection)
+
+    async def _release(self, connection: Connection) -> None:
+        """Gives the connection back: within a time, since the driver first tells the server to
+        cancel what is under way, and a silent network would keep its place in the pool for good."""
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
                 await connection.__aexit__()
+        except TimeoutError:
+            with contextlib.suppress(Exception):
+                self._database.dialect.drop(connection)
+        except Exception as error:
+            logger.info("a connection can't be given back: %s", type(error).__name__)
 
     async def _run(self, unit: Unit[Any], connection: Connection) -> bool:
         """Runs a unit; whether the connection is still good."""

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-from asgi_token_auth import TokenAuth
+from asgi_token_auth import Mail, TokenAuth
 from asgi_token_auth.passwords import cheapest_context
+from asgi_token_auth.settings import Settings
 from asgi_token_auth.testing import SECRET_KEY
 from benchmarks.stacks import PATH, LogIn, Stack, owner, owners, plain_app, starlette_app
 
@@ -18,13 +19,18 @@ NO_LAG = "asgi_token_auth, revocation_lag=0"
 PASSWORD = "correct horse battery staple"  # noqa: S105
 
 
+class Nowhere:
+    """A mail transport that is as quick as can be."""
+
+    async def send(self, mail: Mail) -> None:
+        """Forgets it."""
+
+
 def new_auth(database: str, **settings: Any) -> TokenAuth:
-    """A TokenAuth that sends nothing and refuses no attempt."""
+    """A TokenAuth that sends nothing and refuses no attempt, unless it is told to."""
+    needed = {"secret_key": SECRET_KEY, "email_sender": "app@example.com"}
     quiet: dict[str, Any] = {"send_mail": False, "limits": None}
-    sender = "app@example.com"
-    return TokenAuth(
-        database=database, secret_key=SECRET_KEY, email_sender=sender, **{**quiet, **settings}
-    )
+    return TokenAuth(database=database, **{**needed, **quiet, **settings})
 
 
 @contextlib.asynccontextmanager
@@ -60,6 +66,31 @@ async def open_for_log_in(database: str, users: int) -> AsyncIterator[dict[str, 
         log_ins = [LogIn("/api/sessions", "application/json", body) for body in bodies]
         app = starlette_app()
         yield {"asgi_token_auth": Stack("ours", app, _wrapped(auth, app), [token], log_ins)}
+
+
+@contextlib.asynccontextmanager
+async def open_for_timing(database: str, users: int) -> AsyncIterator[dict[str, Stack]]:
+    """The stack as one would deploy it where nobody may learn who has an account, with that many
+    confirmed users and as many that are not; their mails go nowhere."""
+    limits = {"limits": None} if "limits" in Settings.__dataclass_fields__ else {}
+    auth = new_auth(
+        database, send_mail=True, disclose_accounts="never", mail_transport=Nowhere(), **limits
+    )
+    await auth.create_tables()
+    # By hand, without mails: a mailbox that was just written to would rest.
+    row = {"hashed_password": await auth.accounts._parts.passwords.hash(PASSWORD)}
+    for number in range(users):
+        for kind, confirmed_at in (("known", 1), ("unconfirmed", None)):
+            email = f"{kind}{number}@example.com"
+            values = {**row, "email": email, "confirmed_at": confirmed_at}
+            await auth._database.write(lambda session, v=values: session.insert(_insert(auth, v)))
+    async with auth:
+        app = starlette_app()
+        yield {"asgi_token_auth": Stack("ours", app, _wrapped(auth, app), [])}
+
+
+def _insert(auth: TokenAuth, values: dict[str, Any]) -> Any:
+    return auth.users.insert().values(**values)
 
 
 async def issue(auth: TokenAuth, tokens: int) -> list[str]:

@@ -225,6 +225,10 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _object(**properties: Schema) -> Schema:
-    """An object that has all of these; more may come."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _object(optional: Schema | None = None, /, **properties: Schema) -> Schema:
+    """An object of which every property is required but the optional ones; more may come."""
+    return {
+        "type": "object",
+        "properties": {**properties, **(optional or {})},
+        "required": list(properties),
+    }
