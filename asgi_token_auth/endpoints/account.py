@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.accounts.account import delete_account, update_account
+from asgi_token_auth.accounts.events import HIGHEST_ID
 from asgi_token_auth.accounts.fields import BLANK, INVALID
 from asgi_token_auth.endpoints.endpoint import EndpointGroup, as_json, endpoint, iso, ok
 from asgi_token_auth.endpoints.errors import NO_STORE
@@ -53,9 +54,9 @@ def _before(request: Request) -> int | None:
     given = request.query_params.get("before")
     if given is None:
         return None
-    if not (given.isascii() and given.isdigit() and len(given) < 20):
-        raise InvalidFields({"before": "must be the id of an event"})
-    return int(given)
+    if given.isascii() and given.isdigit() and len(given) < 20 and int(given) <= HIGHEST_ID:
+        return int(given)
+    raise InvalidFields({"before": "must be the id of an event"})
 
 
 def _shown_event(event: Event, current: str | None) -> dict[str, Any]:

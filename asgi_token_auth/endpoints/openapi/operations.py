@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from asgi_token_auth.accounts.events import HIGHEST_ID
 from asgi_token_auth.accounts.sessions import SCOPES
 
 Schema = dict[str, Any]
@@ -153,7 +154,7 @@ OPERATIONS: Mapping[str, Operation] = {
         summary="List what happened to one's own account, newest first",
         description="At most 100; with `before`, those earlier than the event of that id.",
         bearer=True,
-        query={"before": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}},
+        query={"before": {"type": "integer", "minimum": 0, "maximum": HIGHEST_ID}},
         answer="Events",
     ),
     "jwks": Operation(
