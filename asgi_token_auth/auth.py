@@ -1,50 +1,24 @@
-"""TokenAuth: builds the parts from the settings, and holds them together."""
+"""TokenAuth: the one object that an application makes; everything hangs off it."""
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from asgi_token_auth.accounts import Accounts, Parts
-from asgi_token_auth.accounts.events import Events
-from asgi_token_auth.accounts.hooks import Hooks
+from asgi_token_auth.accounts import Accounts
 from asgi_token_auth.accounts.housekeeping import Housekeeper
 from asgi_token_auth.accounts.readiness import Readiness, readiness
-from asgi_token_auth.breached_passwords import BreachCheck
+from asgi_token_auth.assembly import build_parts, build_verifier
 from asgi_token_auth.endpoints import Endpoints
 from asgi_token_auth.endpoints.routes import build_app
 from asgi_token_auth.exceptions import SettingsError
-from asgi_token_auth.mail.envelope import Envelope
-from asgi_token_auth.mail.messages import Builders
-from asgi_token_auth.mail.outbox import Outbox
-from asgi_token_auth.mail.sender import Sender
-from asgi_token_auth.mail.transports import ConsoleTransport, MailTransport, transport_from_url
-from asgi_token_auth.password_policy import PasswordRules
-from asgi_token_auth.passwords import PasswordHasher, recommended_context
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
-from asgi_token_auth.storage.events import EventRows
-from asgi_token_auth.storage.outbox import OutboxRows
-from asgi_token_auth.storage.revocations import Revocations
 from asgi_token_auth.storage.schema import create_tables
-from asgi_token_auth.storage.tables import (
-    check_users_table,
-    events_table,
-    outbox_table,
-    revocations_table,
-    tokens_table,
-    users_table,
-)
-from asgi_token_auth.storage.tokens import Tokens
-from asgi_token_auth.storage.users import Users
-from asgi_token_auth.telemetry import Telemetry
-from asgi_token_auth.throttling import Throttle
-from asgi_token_auth.tokens import TokenSigner
-from asgi_token_auth.verification import Verifier
+from asgi_token_auth.storage.tables import check_users_table, users_table
 from asgi_token_auth.wrapping import WrappedApp
 
 
@@ -124,21 +98,11 @@ class TokenAuth:
             connections=self.settings.database_connections,
             timeout=self.settings.database_timeout.total_seconds(),
         )
-        self._parts = parts = self._build_parts()
+        self._parts = parts = build_parts(self.settings, self._database, self.users, self.metadata)
         self.outbox, self.sender = parts.outbox, parts.sender
-        self._breach_check = parts.breach_check
         self._housekeeper = Housekeeper(parts)
         self.accounts = Accounts(parts)
-        self.verifier = Verifier(
-            self._database,
-            parts.users,
-            parts.tokens,
-            self._revocations,
-            parts.signer,
-            self.settings,
-        )
-        self._events = parts.events
-        self._observe(parts)
+        self.verifier = build_verifier(parts)
         self.endpoints = Endpoints(parts, self.verifier)
         self.app: Starlette = build_app(self.endpoints)
 
@@ -203,11 +167,11 @@ class TokenAuth:
         await self._housekeeper.stop()
         await self.sender.stop()
         await self.verifier.stop()
-        await self._throttle.close()
-        if self._breach_check is not None:
-            await self._breach_check.aclose()
+        await self._parts.throttle.close()
+        if self._parts.breach_check is not None:
+            await self._parts.breach_check.aclose()
         await self._database.disconnect()
-        await self._events.stop()  # last: until now there may have been some
+        await self._parts.events.stop()  # last: until now there may have been some
 
     async def __aenter__(self) -> "TokenAuth":
         await self.startup()
@@ -219,104 +183,6 @@ class TokenAuth:
     def _users_table(self) -> sqlalchemy.Table:
         return users_table() if self.settings.users is None else self.settings.users
 
-    def _build_parts(self) -> Parts:
-        settings, policy = self.settings, self.settings.password_policy
-        users = Users(self.users, self._database.dialect, settings.user_fields)
-        self._revocations = self._database.revocations = Revocations(
-            revocations_table(self.metadata, self.users), self._database.dialect, settings.clock
-        )
-        outbox, sender = self._mail()
-        self._throttle = Throttle(
-            settings.limits, settings.throttle_storage, settings.keys[0], settings.clock
-        )
-        telemetry = Telemetry(settings.meter_provider, settings.tracer_provider)
-        return Parts(
-            settings=settings,
-            database=self._database,
-            users=users,
-            tokens=Tokens(
-                tokens_table(self.metadata, self.users),
-                users,
-                self._database.dialect,
-                idle=_milliseconds(settings.idle_lifetime),
-            ),
-            revocations=self._revocations,
-            outbox=outbox,
-            sender=sender,
-            password_rules=PasswordRules(policy),
-            breach_check=BreachCheck(policy.breached) if policy.breached else None,
-            passwords=PasswordHasher(
-                settings.password_context or recommended_context(),
-                threads=settings.hashing_threads,
-                queue=settings.hashing_queue,
-            ),
-            signer=TokenSigner(
-                settings.token_keys,
-                settings.algorithm,
-                settings.clock,
-                issuer=settings.issuer,
-                audience=settings.audience,
-            ),
-            messages=Builders(settings),
-            throttle=self._throttle,
-            events=Events(
-                self._database,
-                EventRows(events_table(self.metadata, self.users), self._database.dialect),
-                Hooks(settings.on_event),
-                telemetry,
-                settings.clock,
-            ),
-            telemetry=telemetry,
-        )
-
-    def _observe(self, parts: Parts) -> None:
-        """What OpenTelemetry may ask for. Weakly: it never forgets whom it asks."""
-        parts.telemetry.observe(
-            "token_auth.tokens.cached",
-            "{token}",
-            "Verified tokens remembered",
-            self.verifier,
-            lambda verifier: verifier.cached,
-        )
-        parts.telemetry.observe(
-            "token_auth.feed.age",
-            "s",
-            "Since the revocation feed was read",
-            self.verifier,
-            lambda verifier: verifier.feed_age,
-        )
-        parts.telemetry.observe(
-            "token_auth.hashing.pending",
-            "{password}",
-            "Passwords being hashed or waiting for it",
-            parts.passwords,
-            lambda passwords: passwords.pending,
-        )
-        parts.telemetry.observe(
-            "token_auth.outbox.overdue",
-            "s",
-            "How long the mail waiting longest has been due",
-            parts.sender,
-            lambda sender: sender.overdue,
-        )
-
-    def _mail(self) -> tuple[Outbox, Sender]:
-        settings = self.settings
-        rows = OutboxRows(outbox_table(self.metadata), self._database.dialect)
-        envelope = Envelope(settings.keys)
-        cooldown, clock = settings.mail_cooldown, settings.clock
-        outbox = Outbox(self._database, rows, envelope, clock=clock, cooldown=cooldown)
-        sender = Sender(
-            self._database,
-            rows,
-            _transport(settings.mail_transport),
-            envelope,
-            from_address=settings.email_sender,
-            clock=clock,
-            enabled=settings.send_mail,
-        )
-        return outbox, sender
-
 
 def _settings(given: dict[str, Any]) -> Settings:
     known = Settings.__dataclass_fields__
@@ -326,16 +192,3 @@ def _settings(given: dict[str, Any]) -> Settings:
     if faults:
         raise SettingsError(*faults)
     return Settings(**given)
-
-
-def _milliseconds(duration: timedelta | None) -> int | None:
-    return None if duration is None else duration // timedelta(milliseconds=1)
-
-
-def _transport(given: MailTransport | str | None) -> MailTransport:
-    transport = transport_from_url(given) if isinstance(given, str) else given
-    if transport is None:
-        return ConsoleTransport()
-    if not isinstance(transport, MailTransport):
-        raise SettingsError("mail_transport must have an async method send(mail)")
-    return transport

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "asgi_token_auth"
 BANDS = (
     ("__init__", "cli", "testing"),
     ("auth",),
-    ("wrapping",),
+    ("wrapping", "assembly"),
     ("endpoints", "middleware"),
     ("lifespan", "sockets"),
     ("accounts", "verification", "bearer", "paths"),
@@ -26,7 +26,7 @@ BANDS = (
 STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan", "sockets"}
 DOORS = {
     "databases": {"storage"},
-    "sqlalchemy": {"storage", "auth"},
+    "sqlalchemy": {"storage", "auth", "assembly"},
     "passlib": {"passwords"},
     "bcrypt": {"passwords"},
     "jose": {"tokens"},

@@ -349,7 +349,7 @@ async def test_a_unit_of_work_that_is_run_again_is_told_once(
     told: list[Event] = []
     service = await start_service(on_event=told.append)
     await service.new_user()
-    revocations = service.auth._revocations
+    revocations = service.auth._parts.revocations
     publish, attempts = revocations.publish, []
 
     async def fail_once(session: Session) -> float:
@@ -360,7 +360,7 @@ async def test_a_unit_of_work_that_is_run_again_is_told_once(
 
     revocations.publish = fail_once  # type: ignore[method-assign]
     assert (await service.log_in()).status_code == 200
-    await service.auth._events.stop()
+    await service.auth._parts.events.stop()
 
     assert attempts == [1, 1]
     assert await kinds(service.auth, 1) == ["signed_up", "confirmed", "logged_in"]
@@ -376,11 +376,11 @@ async def test_what_is_rolled_back_is_not_told(start_service: ServiceFactory) ->
         raise InvalidFields({"base": "changed its mind"})
 
     service = await start_service(on_event=told.append)
-    service.auth._revocations.publish = publish  # type: ignore[method-assign]
+    service.auth._parts.revocations.publish = publish  # type: ignore[method-assign]
     response = await service.call(
         "POST", "/api/users", {"user": {"username": "ada", "password": "secret"}}
     )
-    await service.auth._events.stop()
+    await service.auth._parts.events.stop()
 
     assert response.status_code == 422
     assert (told, await stored(service.auth)) == ([], [])
@@ -406,7 +406,7 @@ async def test_hooks_hear_of_each_event_after_its_commit(start_service: ServiceF
     service = await start_service(on_event=[note, fail, Subscriber(), lambda event: note(event)])
     token = (await service.new_user())["token"]
     await service.call("DELETE", "/api/session", token=token)
-    await service.auth._events.stop()
+    await service.auth._parts.events.stop()
 
     expected = ["signed_up", "confirmed", "logged_out"]
     assert sorted(first) == sorted(expected * 2)
@@ -460,7 +460,7 @@ async def test_a_hook_that_is_too_slow_is_given_up(
     service = await start_service(on_event=slow)
     await service.new_user()
     await service.log_in()
-    await service.auth._events.stop()
+    await service.auth._parts.events.stop()
 
     assert told == ["signed_up", "confirmed", "logged_in"]
     messages = [record.getMessage() for record in caplog.records]
@@ -492,7 +492,7 @@ async def test_nothing_secret_is_written_or_logged(
     service = await start_service(on_event=told.append)
     _, secrets = await whole_story(service)
     rows = await settled(service.auth, len(STORY) + 2)
-    await service.auth._events.stop()
+    await service.auth._parts.events.stop()
 
     ours = [record for record in caplog.records if record.name.startswith("asgi_token_auth")]
     written = [str(dict(row._mapping)) for row in rows]
@@ -534,7 +534,7 @@ async def test_what_is_throttled_is_told_but_not_written(start_service: ServiceF
     for refused in (UnknownCredentials, Throttled, Throttled):
         with pytest.raises(refused):
             await service.auth.accounts.log_in(username="ada", password="wrong", client=BROWSER)
-    await service.auth._events.stop()
+    await service.auth._parts.events.stop()
 
     assert [(each.event, each.detail, each.address) for each in told] == [
         ("login_failed", "unknown_account", "203.0.113.7"),

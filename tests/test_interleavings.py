@@ -147,7 +147,7 @@ async def test_news_committed_out_of_order_are_read_however_rare_the_reads(
 def _hold_commits(auth: TokenAuth) -> tuple[asyncio.Event, asyncio.Event]:
     """When news are written, and when their COMMIT may follow."""
     published, commit = asyncio.Event(), asyncio.Event()
-    publish = auth._revocations.publish
+    publish = auth._parts.revocations.publish
 
     async def publish_and_wait(session: Any) -> float:
         began = await publish(session)
@@ -155,7 +155,7 @@ def _hold_commits(auth: TokenAuth) -> tuple[asyncio.Event, asyncio.Event]:
         await commit.wait()
         return began
 
-    auth._revocations.publish = publish_and_wait  # type: ignore[method-assign]
+    auth._parts.revocations.publish = publish_and_wait  # type: ignore[method-assign]
     return published, commit
 
 

@@ -307,7 +307,7 @@ async def test_ids_that_are_given_a_second_time_are_found_out(
     await warm(there, ended, good)
     await asyncio.sleep(0.3)
     assert await there.is_good(good)
-    table = here.auth._revocations.table
+    table = here.auth._parts.revocations.table
 
     async def put_back(session: Any) -> None:
         await session.change(table.delete().where(table.c.id > 5))
@@ -328,7 +328,7 @@ async def test_old_news_are_purged_and_readers_stay_right(two: tuple[Service, Se
     for number in range(20):
         await here.auth.forget(1000 + number)
     await warm(there, ended, good)
-    purge = here.auth._revocations.purge
+    purge = here.auth._parts.revocations.purge
     now = int(time.time() * 1000)
     count = await here.auth._database.write(lambda session: purge(session, now + 1000, 10))
     rest = await here.auth._database.write(lambda session: purge(session, now + 1000, 1000))
