@@ -28,6 +28,7 @@ class StallingProxy:
         self.held = 0
         self.delay = 0.0
         self._last_words: tuple[bytes, Callable[[], None]] | None = None
+        self._after = b""
         self.go_on()
 
     async def __aenter__(self) -> Self:
@@ -58,9 +59,11 @@ class StallingProxy:
         for writer in list(self._open):
             writer.transport.abort()
 
-    def cut_instead_of(self, answer: bytes, then: Callable[[], None]) -> None:
-        """The next time that the database says so, ends that connection instead of telling it."""
+    def cut_instead_of(self, answer: bytes, then: Callable[[], None], *, after: bytes) -> None:
+        """The next time that the database says so, and said `after` before it since the last time,
+        ends that connection instead of telling it."""
         self._last_words = answer, then
+        self._after = after
 
     async def restore(self) -> None:
         """Listens again, on the same port."""
@@ -91,10 +94,14 @@ class StallingProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event
     ) -> None:
         with contextlib.suppress(OSError):
+            said = b""
             while chunk := await reader.read(CHUNK_BYTES):
-                if gate is self._answers and self._is_last(chunk):
-                    self._cut_off(writer)
-                    break
+                if self._last_words is not None and gate is self._answers:
+                    said += chunk
+                    if self._is_last(said):
+                        self._cut_off(writer)
+                        break
+                    said = said[said.rfind(self._last_words[0]) + 1 :]
                 self.held += 0 if gate.is_set() else len(chunk)
                 await asyncio.sleep(self.delay)
                 await gate.wait()
@@ -103,8 +110,10 @@ class StallingProxy:
         writer.close()
         self._open.discard(writer)
 
-    def _is_last(self, answer: bytes) -> bool:
-        return self._last_words is not None and self._last_words[0] in answer
+    def _is_last(self, said: bytes) -> bool:
+        assert self._last_words is not None
+        before, answer, _ = said.rpartition(self._last_words[0])
+        return bool(answer) and self._after in before
 
     def _cut_off(self, writer: asyncio.StreamWriter) -> None:
         assert self._last_words is not None

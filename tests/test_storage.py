@@ -1,6 +1,7 @@
 """Units of work: all or nothing, within a deadline, on connections that come back."""
 
 import asyncio
+import gc
 from datetime import timedelta
 
 import databases
@@ -19,6 +20,10 @@ from asgi_token_auth.testing import Mailbox
 from asgi_token_auth.testing import settings as settings_for_tests
 
 LOCAL = "127.0.0.1"
+# A driver whose connecting or goodbye is cancelled leaves its socket to the garbage collector.
+drivers_leave_sockets = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
 ROWS = sa.Table(
     "rows_",
     sa.MetaData(),
@@ -161,6 +166,7 @@ async def test_a_database_that_is_down_is_503_and_never_401() -> None:
         assert forged.status_code == 401
 
 
+@drivers_leave_sockets
 async def test_a_try_to_connect_that_was_swallowed_is_not_waited_for(database_url: str) -> None:
     """The network took it and was silent: once it is back, the next caller tries anew."""
     parts = databases.DatabaseURL(database_url)
@@ -184,8 +190,10 @@ async def test_a_try_to_connect_that_was_swallowed_is_not_waited_for(database_ur
     assert swallowed
     for writer in swallowed:
         writer.close()
+    gc.collect()
 
 
+@drivers_leave_sockets
 async def test_the_shutdown_ends_though_the_network_is_silent(database_url: str) -> None:
     """A driver that says goodbye, or asks to cancel, waits for an answer for ever."""
     parts = databases.DatabaseURL(database_url)
@@ -204,6 +212,7 @@ async def test_the_shutdown_ends_though_the_network_is_silent(database_url: str)
         proxy.go_on()
         assert (await database.read(lambda session: session.one("SELECT 1")))[0] == 1
         await database.disconnect()
+    gc.collect()
 
 
 async def test_killed_connections_are_replaced(database_url: str) -> None:
