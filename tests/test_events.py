@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -466,6 +468,40 @@ async def test_a_hook_that_is_too_slow_is_given_up(
     messages = [record.getMessage() for record in caplog.records]
     assert "an event hook failed" in messages
     assert "an event hook was cancelled from within" in messages
+
+
+async def test_a_hook_that_never_returns_takes_one_thread(
+    start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And none of the event loop's own, in which names are looked up. Once it returns, it is told
+    of what came meanwhile."""
+    monkeypatch.setattr(hooks, "CALL_SECONDS", 0.01)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    released = threading.Event()
+    told: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def hang(event: Event) -> None:
+        told.append(event.event)
+        threads.append(threading.current_thread())
+        assert released.wait(20)
+
+    service = await start_service(on_event=hang)
+    await service.new_user()
+    for _ in range(3):
+        assert (await service.log_in()).status_code == 200
+    hook = service.auth._events._hooks._hooks[0]
+    async with asyncio.timeout(10):
+        while hook._waiting:  # noqa: ASYNC110 each is given up
+            await asyncio.sleep(0.005)
+        await asyncio.to_thread(lambda: None)
+    assert (len(threads), threads[0].daemon) == (1, True)
+
+    monkeypatch.setattr(hooks, "CALL_SECONDS", 30)
+    released.set()
+    await service.call("POST", "/api/password_resets", {"email": ADA})
+    await service.auth._events.stop()
+    assert told[-1] == "password_reset_requested"
 
 
 async def test_what_is_told_at_shutdown_is_told(database_url: str) -> None:
