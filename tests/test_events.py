@@ -470,6 +470,43 @@ async def test_a_hook_that_is_too_slow_is_given_up(
     assert "an event hook was cancelled from within" in messages
 
 
+async def test_log_and_meter_that_fail_fail_no_request(
+    start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """An application's log records may have a `user_id` already, which `extra` must not name."""
+    caplog.set_level(logging.INFO)
+    told: list[str] = []
+    service = await start_service(on_event=lambda event: told.append(event.event))
+    first = (await service.new_user())["token"]
+    make = logging.getLogRecordFactory()
+
+    def with_user_id(*arguments: Any, **fields: Any) -> logging.LogRecord:
+        record = make(*arguments, **fields)
+        record.user_id = None
+        return record
+
+    def fail(event: str) -> None:
+        raise RuntimeError(event)
+
+    logging.setLogRecordFactory(with_user_id)
+    monkeypatch.setattr(service.auth._parts.telemetry, "count", fail)
+    try:
+        assert (await service.log_in(password="wrong!")).status_code == 401
+        token = (await service.log_in()).json()["token"]
+        assert await service.is_good(first)
+        response = await service.call("DELETE", "/api/sessions?scope=all", token=token)
+    finally:
+        logging.setLogRecordFactory(make)
+    await service.auth._events.stop()
+
+    assert response.status_code == 200
+    assert not await service.is_good(first)
+    assert told[2:] == ["login_failed", "logged_in", "sessions_revoked"]
+    complaints = [record.getMessage() for record in caplog.records]
+    assert "an event is told in part only: KeyError" in complaints
+    assert "an event is told in part only: RuntimeError" in complaints
+
+
 async def test_a_hook_that_never_returns_takes_one_thread(
     start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
