@@ -93,6 +93,27 @@ async def test_never_disclosing_answers_ok_and_tells_the_owner(
     assert (await service.log_in(ADA)).status_code == 200
 
 
+@pytest.mark.parametrize("email", ["bob@example.com", "free@example.com"])
+async def test_what_was_mailed_before_does_not_tell_whether_the_new_address_is_taken(
+    start_service: ServiceFactory, email: str
+) -> None:
+    """A change to a free address ends the one asked for before: so does one to another's."""
+    service = await start_service(disclose_accounts="never")
+    token = (await service.new_user(ADA))["token"]
+    await service.new_user("bob@example.com")
+    for new in ("own@example.com", email):
+        body = {"account": {"email": new}}
+        assert (await service.call("PUT", "/api/account", body, token)).json() == "ok"
+    secret = token_in(await service.mailbox.receive("own@example.com"))
+
+    answer = await service.call("POST", "/api/users/1/confirm", {"confirmation_token": secret})
+
+    assert (answer.status_code, answer.json()) == (
+        422,
+        {"errors": {"confirmation_token": "invalid"}},
+    )
+
+
 async def test_wrong_confirmation_tokens_are_invalid(service: Service) -> None:
     """Unknown token, unknown user, used token: one answer."""
     await service.sign_up(ADA)
