@@ -289,6 +289,23 @@ async def test_a_known_network_passes_where_strangers_used_the_account_up(
     assert (await service.log_in(ADA)).status_code == 429
 
 
+@pytest.mark.parametrize("attempt", [log_in, request_password_reset])
+async def test_a_network_does_not_tell_whose_users_are_logged_in_there(
+    sqlite_url: str, attempt: Attempt
+) -> None:
+    """Where nobody is to learn who has an account, a neighbour must not see it by the limit."""
+    limits = only(log_in_by_account="2/minute", request_password_reset_by_account="2/minute")
+    async with running_service(sqlite_url, limits=limits, disclose_accounts="never") as service:
+        await service.new_user(ADA)
+
+        known = [(await post(service, attempt(ADA))).status_code for _ in range(4)]
+        nobody = "nobody@example.com"
+        unknown = [(await post(service, attempt(nobody))).status_code for _ in range(4)]
+
+    assert known == unknown
+    assert known[2:] == [429, 429]
+
+
 async def test_a_known_token_passes_where_its_own_address_is_used_up(sqlite_url: str) -> None:
     """A stranger behind the same address can't lock the owner out either; the network alone,
     which is the stranger's too, is no device."""

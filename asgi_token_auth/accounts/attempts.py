@@ -71,7 +71,8 @@ async def admit(parts: Parts, action: str, login: LoginName, typed: str, client:
 
     A device is known by a token that we signed for the user, be it expired or revoked; and,
     where it is the account's limit that is used up, by a network from which the user is logged
-    in. It has a counter of its own.
+    in; not where `disclose_accounts` is "never", as it tells all in that network who is. It has a
+    counter of its own.
 
     Raises:
         Throttled: there were too many, and the device is unknown, or used its own attempts up.
@@ -80,7 +81,7 @@ async def admit(parts: Parts, action: str, login: LoginName, typed: str, client:
     by_network = False
     try:
         await count_by_address(parts, action, client)
-        by_network = True
+        by_network = parts.settings.disclose_accounts != "never"
         await count_by_account(parts, action, **dict.fromkeys(login, typed))
     except Throttled:
         device = await _known_device(parts, login, client, by_network=by_network)
