@@ -1,5 +1,6 @@
 """TokenAuth: the one object that an application makes; everything hangs off it."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -164,14 +165,16 @@ class TokenAuth:
 
     async def shutdown(self) -> None:
         """Finishes what is under way, then disconnects."""
-        await self._housekeeper.stop()
-        await self.sender.stop()
-        await self.verifier.stop()
-        await self._parts.throttle.close()
-        if self._parts.breach_check is not None:
-            await self._parts.breach_check.aclose()
-        await self._database.disconnect()
-        await self._parts.events.stop()  # last: until now there may have been some
+        parts = self._parts
+        async with contextlib.AsyncExitStack() as stack:  # each is stopped, though another fails
+            stack.push_async_callback(parts.events.stop)  # last: until now there may be some
+            stack.push_async_callback(self._database.disconnect)
+            if parts.breach_check is not None:
+                stack.push_async_callback(parts.breach_check.aclose)
+            stack.push_async_callback(parts.throttle.close)
+            stack.push_async_callback(self.verifier.stop)
+            stack.push_async_callback(self.sender.stop)
+            stack.push_async_callback(self._housekeeper.stop)
 
     async def __aenter__(self) -> "TokenAuth":
         await self.startup()

@@ -74,7 +74,8 @@ class BreachCheck:
         timeout = httpx.Timeout(self._choice.timeout).as_dict()
         url = f"{self._choice.base_url.rstrip('/')}/range/{prefix}"
         request = httpx.Request("GET", url, headers=HEADERS, extensions={"timeout": timeout})
-        response = await self._open().handle_async_request(request)
+        transport = await self._open()
+        response = await transport.handle_async_request(request)
         try:
             if response.status_code != 200:
                 raise Unusable(f"it answered {response.status_code}")
@@ -82,11 +83,14 @@ class BreachCheck:
         finally:
             await response.aclose()
 
-    def _open(self) -> httpx.AsyncHTTPTransport:
-        """The transport of this event loop; building one reads the TLS roots: once is enough."""
+    async def _open(self) -> httpx.AsyncHTTPTransport:
+        """The transport of this event loop. Building one reads the TLS roots, for some tens of
+        milliseconds: once, and in a thread."""
         loop = asyncio.get_running_loop()
         if self._transport is None or self._loop is not loop:
-            self._transport, self._loop = httpx.AsyncHTTPTransport(), loop
+            built = await asyncio.to_thread(httpx.AsyncHTTPTransport)
+            if self._transport is None or self._loop is not loop:  # none was quicker
+                self._transport, self._loop = built, loop
         return self._transport
 
     def _log(self, error: Exception) -> None:

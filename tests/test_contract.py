@@ -93,6 +93,43 @@ async def test_never_disclosing_answers_ok_and_tells_the_owner(
     assert (await service.log_in(ADA)).status_code == 200
 
 
+async def test_never_disclosing_answers_logins_after_a_sign_up_alike(
+    start_service: ServiceFactory,
+) -> None:
+    """Whoever signs up with an address, and then logs in, does not learn whether it was taken."""
+    service = await start_service(disclose_accounts="never")
+    await service.new_user("bob@example.com")
+    answers = []
+    for email in ("bob@example.com", "free@example.com"):
+        await service.sign_up(email, "another password")
+        answer = await service.log_in(email, "another password")
+        answers.append((answer.status_code, answer.text, answer.headers))
+
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 401
+
+
+@pytest.mark.parametrize("email", ["bob@example.com", "free@example.com"])
+async def test_what_was_mailed_before_does_not_tell_whether_the_new_address_is_taken(
+    start_service: ServiceFactory, email: str
+) -> None:
+    """A change to a free address ends the one asked for before: so does one to another's."""
+    service = await start_service(disclose_accounts="never")
+    token = (await service.new_user(ADA))["token"]
+    await service.new_user("bob@example.com")
+    for new in ("own@example.com", email):
+        body = {"account": {"email": new}}
+        assert (await service.call("PUT", "/api/account", body, token)).json() == "ok"
+    secret = token_in(await service.mailbox.receive("own@example.com"))
+
+    answer = await service.call("POST", "/api/users/1/confirm", {"confirmation_token": secret})
+
+    assert (answer.status_code, answer.json()) == (
+        422,
+        {"errors": {"confirmation_token": "invalid"}},
+    )
+
+
 async def test_wrong_confirmation_tokens_are_invalid(service: Service) -> None:
     """Unknown token, unknown user, used token: one answer."""
     await service.sign_up(ADA)

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -466,6 +468,77 @@ async def test_a_hook_that_is_too_slow_is_given_up(
     messages = [record.getMessage() for record in caplog.records]
     assert "an event hook failed" in messages
     assert "an event hook was cancelled from within" in messages
+
+
+async def test_log_and_meter_that_fail_fail_no_request(
+    start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """An application's log records may have a `user_id` already, which `extra` must not name."""
+    caplog.set_level(logging.INFO)
+    told: list[str] = []
+    service = await start_service(on_event=lambda event: told.append(event.event))
+    first = (await service.new_user())["token"]
+    make = logging.getLogRecordFactory()
+
+    def with_user_id(*arguments: Any, **fields: Any) -> logging.LogRecord:
+        record = make(*arguments, **fields)
+        record.user_id = None
+        return record
+
+    def fail(event: str) -> None:
+        raise RuntimeError(event)
+
+    logging.setLogRecordFactory(with_user_id)
+    monkeypatch.setattr(service.auth._parts.telemetry, "count", fail)
+    try:
+        assert (await service.log_in(password="wrong!")).status_code == 401
+        token = (await service.log_in()).json()["token"]
+        assert await service.is_good(first)
+        response = await service.call("DELETE", "/api/sessions?scope=all", token=token)
+    finally:
+        logging.setLogRecordFactory(make)
+    await service.auth._events.stop()
+
+    assert response.status_code == 200
+    assert not await service.is_good(first)
+    assert told[2:] == ["login_failed", "logged_in", "sessions_revoked"]
+    complaints = [record.getMessage() for record in caplog.records]
+    assert "an event is told in part only: KeyError" in complaints
+    assert "an event is told in part only: RuntimeError" in complaints
+
+
+async def test_a_hook_that_never_returns_takes_one_thread(
+    start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And none of the event loop's own, in which names are looked up. Once it returns, it is told
+    of what came meanwhile."""
+    monkeypatch.setattr(hooks, "CALL_SECONDS", 0.01)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    released = threading.Event()
+    told: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def hang(event: Event) -> None:
+        told.append(event.event)
+        threads.append(threading.current_thread())
+        assert released.wait(20)
+
+    service = await start_service(on_event=hang)
+    await service.new_user()
+    for _ in range(3):
+        assert (await service.log_in()).status_code == 200
+    hook = service.auth._events._hooks._hooks[0]
+    async with asyncio.timeout(10):
+        while hook._waiting:  # noqa: ASYNC110 each is given up
+            await asyncio.sleep(0.005)
+        await asyncio.to_thread(lambda: None)
+    assert (len(threads), threads[0].daemon) == (1, True)
+
+    monkeypatch.setattr(hooks, "CALL_SECONDS", 30)
+    released.set()
+    await service.call("POST", "/api/password_resets", {"email": ADA})
+    await service.auth._events.stop()
+    assert told[-1] == "password_reset_requested"
 
 
 async def test_what_is_told_at_shutdown_is_told(database_url: str) -> None:

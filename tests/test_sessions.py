@@ -436,6 +436,26 @@ async def test_one_login_too_many_ends_the_token_used_least_recently(
     assert len(await listed(service, first)) == 2
 
 
+async def test_an_expired_token_takes_no_place_of_a_live_one(
+    start_service: ServiceFactory,
+) -> None:
+    """Though it was used after that, and is not purged yet."""
+    service = await start_service(tokens_per_user=2, revocation_lag=ASK)
+    expired = (await service.new_user(ADA))["token"]
+    service.clock.forward(timedelta(days=3))
+    live = await log_in(service)
+    service.clock.forward(timedelta(days=3))
+    assert await use(service, expired)
+    service.clock.forward(timedelta(days=1, seconds=1))
+    assert not await service.is_good(expired)
+
+    fresh = await log_in(service)
+
+    assert [await service.is_good(token) for token in (live, fresh)] == [True, True]
+    events = (await service.call("GET", "/api/account/events", token=fresh)).json()["events"]
+    assert "sessions_revoked" not in [event["event"] for event in events]
+
+
 async def test_the_limit_ends_nothing_that_was_mailed(start_service: ServiceFactory) -> None:
     """A reset under way goes on; and it leaves its own token alone."""
     service = await start_service(tokens_per_user=1)

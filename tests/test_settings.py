@@ -144,6 +144,17 @@ def test_from_env_reads_what_the_code_takes(tmp_path: Path) -> None:
     assert (settings.hashing_queue, settings.user_validator) == (7, print)
 
 
+def test_from_env_names_what_no_number_can_be_made_of() -> None:
+    """Endless is no duration; a deployment sees the variable's name, not a traceback."""
+    variables = {"TOKEN_AUTH_TOKEN_LIFETIME": "inf", "TOKEN_AUTH_LIMITS": "[" * 100_000}
+
+    with pytest.raises(SettingsError) as raised:
+        TokenAuth.from_env(variables)
+
+    for variable in variables:
+        assert f"{variable} is unknown or unreadable" in str(raised.value)
+
+
 def test_from_env_names_unknown_and_missing_variables() -> None:
     """A typo is no default."""
     with pytest.raises(SettingsError) as refused:

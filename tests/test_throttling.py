@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Service, ServiceFactory, running_service
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, Uuid
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Uuid
 
 from asgi_token_auth import Limits, SettingsError, Throttled, TokenAuth
 from asgi_token_auth.clock import utc_now
@@ -106,6 +106,30 @@ async def test_an_account_is_limited_from_however_many_addresses(
 
     message = {"errors": {"base": "Too many attempts, please try again later"}}
     assert answers == [([429, 429], message, "61")] * len(accounts)
+
+
+async def test_an_account_is_limited_in_however_many_spellings(database_url: str) -> None:
+    """An application's own table may have MySQL's usual collation, for which these are one name."""
+    users = Table(
+        "users",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("username", String(64), unique=True),
+        Column("hashed_password", String(255), nullable=False),
+        Column("confirmed_at", BigInteger),
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_general_ci",
+    )
+    limits = only(log_in_by_account="3/minute")
+    async with running_service(database_url, users=users, limits=limits) as service:
+        user = {"username": "ada", "password": "secret"}
+        assert (await service.call("POST", "/api/users", {"user": user})).status_code == 200
+        statuses = []
+        for name in ("ada", "ADA", "Ád\u0101", "aDa", "\uff21d\u00e0"):
+            body = {"username": name, "password": "wrong!"}
+            statuses.append((await service.call("POST", "/api/sessions", body)).status_code)
+
+    assert statuses == [401, 401, 401, 429, 429]
 
 
 @EVERY_ACTION
@@ -287,6 +311,23 @@ async def test_a_known_network_passes_where_strangers_used_the_account_up(
     await use_up(service, log_in(ADA))
     service.come_from("2001:db8:1:2::1")
     assert (await service.log_in(ADA)).status_code == 429
+
+
+@pytest.mark.parametrize("attempt", [log_in, request_password_reset])
+async def test_a_network_does_not_tell_whose_users_are_logged_in_there(
+    sqlite_url: str, attempt: Attempt
+) -> None:
+    """Where nobody is to learn who has an account, a neighbour must not see it by the limit."""
+    limits = only(log_in_by_account="2/minute", request_password_reset_by_account="2/minute")
+    async with running_service(sqlite_url, limits=limits, disclose_accounts="never") as service:
+        await service.new_user(ADA)
+
+        known = [(await post(service, attempt(ADA))).status_code for _ in range(4)]
+        nobody = "nobody@example.com"
+        unknown = [(await post(service, attempt(nobody))).status_code for _ in range(4)]
+
+    assert known == unknown
+    assert known[2:] == [429, 429]
 
 
 async def test_a_known_token_passes_where_its_own_address_is_used_up(sqlite_url: str) -> None:

@@ -64,15 +64,11 @@ async def update_account(
         await count_by_account(parts, "change_email", user=stored.user.id)
     events = _events(values)
     password, email = values.pop("password", None), values.pop("email", None)
-    if email is not None and await _is_taken(parts, email):
-        if parts.settings.disclose_accounts != "never":
-            raise InvalidFields({"email": TAKEN})
-        await tell_owner(parts, email, client)
-        email = None
+    claimed = email is not None and await _is_claimed(parts, email, client)
     if password is not None:
         values["hashed_password"] = await parts.passwords.hash(password)
     if events:
-        await _write(parts, login, stored, values, email, events, client)
+        await _write(parts, login, stored, values, email, claimed, events, client)
 
 
 @limited
@@ -190,9 +186,13 @@ async def _prove(
         raise InvalidFields({field: INVALID})
 
 
-async def _is_taken(parts: Parts, email: str) -> bool:
-    owner = await parts.database.read(lambda session: parts.users.by_login(session, email=email))
-    return owner is not None
+async def _is_claimed(parts: Parts, email: str, client: Client) -> bool:
+    """Whether the new address is another's, where only that other may know: who is told so here."""
+    if parts.settings.disclose_accounts == "never":
+        return await tell_owner(parts, email, client)
+    if await parts.database.read(lambda session: parts.users.by_login(session, email=email)):
+        raise InvalidFields({"email": TAKEN})
+    return False
 
 
 async def _write(
@@ -201,6 +201,7 @@ async def _write(
     stored: StoredUser,
     values: dict[str, Any],
     email: str | None,
+    claimed: bool,
     events: list[tuple[EventKind, str | None]],
     client: Client,
 ) -> None:
@@ -210,7 +211,10 @@ async def _write(
             await parts.users.update(session, stored.user.id, values)
         if "hashed_password" in values:
             await _end_what_came_before(parts, session, login, stored.user, client)
-        if email is not None:
+        if claimed:
+            # As by a mail: a token from before that still worked would tell that none was sent.
+            await parts.tokens.revoke(session, stored.user.id, (EMAIL_CHANGE,))
+        elif email is not None:
             await mail_token(parts, session, stored.user, EMAIL_CHANGE, email, client)
         for kind, detail in events:
             await _record(parts, session, login, kind, client, detail)

@@ -8,6 +8,7 @@ whoever has one account could else guess at all others (allauth 65.8.1).
 """
 
 import functools
+import unicodedata
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -57,13 +58,20 @@ async def count_by_account(parts: Parts, action: str, **account: object) -> None
     """Counts an attempt on an account, by what was typed, whether there is one or not.
 
     By the name and not by the user's id: a login by username that uses up the same user's e-mail
-    address would tell that the two belong together, and that there is a user.
+    address would tell that the two belong together, and that there is a user. In one spelling for
+    upper and lower case and for accents: where the application's own table has a collation that
+    sees no such difference, each spelling would be a limit of its own on one account.
 
     Raises:
         Throttled: there were too many.
     """
     for field, value in account.items():
-        await parts.throttle.count(f"{action}_by_account", field, str(value))
+        await parts.throttle.count(f"{action}_by_account", field, _plain(str(value)))
+
+
+def _plain(name: str) -> str:
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(each for each in letters if not unicodedata.combining(each)).casefold()
 
 
 async def admit(parts: Parts, action: str, login: LoginName, typed: str, client: Client) -> None:
@@ -71,7 +79,8 @@ async def admit(parts: Parts, action: str, login: LoginName, typed: str, client:
 
     A device is known by a token that we signed for the user, be it expired or revoked; and,
     where it is the account's limit that is used up, by a network from which the user is logged
-    in. It has a counter of its own.
+    in; not where `disclose_accounts` is "never", as it tells all in that network who is. It has a
+    counter of its own.
 
     Raises:
         Throttled: there were too many, and the device is unknown, or used its own attempts up.
@@ -80,7 +89,7 @@ async def admit(parts: Parts, action: str, login: LoginName, typed: str, client:
     by_network = False
     try:
         await count_by_address(parts, action, client)
-        by_network = True
+        by_network = parts.settings.disclose_accounts != "never"
         await count_by_account(parts, action, **dict.fromkeys(login, typed))
     except Throttled:
         device = await _known_device(parts, login, client, by_network=by_network)

@@ -5,6 +5,7 @@ without its deed. Hooks, log and counters hear of it after the COMMIT, and at mo
 process may die in between: the table is what counts.
 """
 
+import contextlib
 import json
 import logging
 from datetime import timedelta
@@ -137,11 +138,23 @@ class Events:
         return int(self._clock().timestamp() * 1000)
 
     def _tell(self, event: Event) -> None:
-        level = logging.WARNING if event.event in ALARMING else logging.INFO
-        if logger.isEnabledFor(level):
-            logger.log(level, "%s", _line(event), extra=_fields(event))
+        """Never raises: the deed is done, and its request is not to fail because the
+        application's own filter of logs, or meter, does."""
+        for tell in (_log, self._count, self._hooks.put):
+            try:
+                tell(event)
+            except Exception as error:
+                with contextlib.suppress(Exception):
+                    logger.error("an event is told in part only: %s", type(error).__name__)
+
+    def _count(self, event: Event) -> None:
         self._telemetry.count(event.event)
-        self._hooks.put(event)
+
+
+def _log(event: Event) -> None:
+    level = logging.WARNING if event.event in ALARMING else logging.INFO
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", _line(event), extra=_fields(event))
 
 
 def _fields(event: Event) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.password_policy import BREACHED
 from asgi_token_auth.storage.tables import SESSION_NAME_CHARACTERS
+from asgi_token_auth.storage.user_fields import is_storable_text
 from asgi_token_auth.storage.users import User
 
 BLANK = "can't be blank"
@@ -75,13 +76,6 @@ async def validated(parts: Parts, changes: Changes) -> dict[str, Any]:
     return changes.values
 
 
-def is_text(value: object) -> bool:
-    """Whether it is text that can be hashed, mailed and stored: no NUL, no lone surrogate."""
-    if not isinstance(value, str) or "\0" in value:
-        return False
-    return not any("\ud800" <= character <= "\udfff" for character in value)
-
-
 def is_blank(value: object) -> bool:
     """Whether a field was left empty: clients send "" and null alike."""
     return value is None or (isinstance(value, str) and not value.strip())
@@ -91,7 +85,7 @@ def text_fault(value: object) -> str | None:
     """What is wrong with a field that must hold text."""
     if is_blank(value):
         return BLANK
-    return None if is_text(value) else INVALID
+    return None if is_storable_text(value) else INVALID
 
 
 def password_fault(parts: Parts, value: object, *about: str | None) -> str | None:
@@ -99,7 +93,7 @@ def password_fault(parts: Parts, value: object, *about: str | None) -> str | Non
     # Blanks are a password's own: only an absent or empty one is blank.
     if value is None or value == "":
         return BLANK
-    if not isinstance(value, str) or not is_text(value):
+    if not isinstance(value, str) or not is_storable_text(value):
         return INVALID
     return too_long(parts, value) or parts.password_rules.fault(value, about)
 
@@ -182,7 +176,7 @@ def named(client: Client, values: Mapping[str, Any], errors: dict[str, str]) -> 
 def read_secret(values: Mapping[str, Any], field: str, errors: dict[str, str]) -> str:
     """A token or a present password in the request; writes down what is wrong with it."""
     value = values.get(field)
-    fault = BLANK if value in (None, "") else None if is_text(value) else INVALID
+    fault = BLANK if value in (None, "") else None if is_storable_text(value) else INVALID
     if fault:
         errors[field] = fault
     return value if isinstance(value, str) and not fault else ""

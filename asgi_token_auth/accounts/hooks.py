@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from asgi_token_auth.storage.events import Event
 
 logger = logging.getLogger("asgi_token_auth.events")
+
+Outcome = tuple[Any, BaseException | None]
 
 MOST_WAITING = 1000
 CALL_SECONDS = 30.0
@@ -20,9 +25,9 @@ DRAIN_SECONDS = 5.0
 class Hook:
     """Calls one function with each event, one after the other and in their order.
 
-    An async function runs in the event loop, another in a thread, since it may block. What it
-    raises is logged; a call that takes longer than 30 seconds is given up; once 1,000 events wait,
-    further ones are dropped, and that is logged too.
+    An async function runs in the event loop, another in a thread of its own, since it may block.
+    What it raises is logged; a call that takes longer than 30 seconds is given up; once 1,000
+    events wait, further ones are dropped, and that is logged too.
 
     Args:
         call: takes an `Event`; what it gives is ignored.
@@ -33,6 +38,7 @@ class Hook:
         self._waiting: deque[Event] = deque()
         self._task: asyncio.Task[None] | None = None
         self._dropped = 0
+        self._thread: Future[Outcome] | None = None
 
     def put(self, event: Event) -> None:
         """Queues an event, for a task of this event loop."""
@@ -80,9 +86,23 @@ class Hook:
         if _is_async(self._call):
             await self._call(event)
             return
-        answer = await asyncio.to_thread(self._call, event)
+        answer = await self._run_in_thread(event)
         if inspect.isawaitable(answer):  # a lambda around an async function
             await answer
+
+    async def _run_in_thread(self, event: Event) -> Any:
+        """Not in the event loop's own threads, which look names up: a function that never returns
+        would take one after the other. So it takes one thread, and no process waits for that."""
+        if self._thread is not None:  # of a call that was given up
+            await asyncio.wait({asyncio.wrap_future(self._thread)})
+        thread = self._thread = Future()
+        thread.set_running_or_notify_cancel()  # or giving it up would end what has not ended
+        work = (contextvars.copy_context(), self._call, event, thread)
+        threading.Thread(target=_work, args=work, name="event-hook", daemon=True).start()
+        answer, error = await asyncio.wrap_future(thread)
+        if error is not None:
+            raise error
+        return answer
 
 
 class Hooks:
@@ -100,6 +120,15 @@ class Hooks:
     async def drain(self) -> None:
         """Tells what waits, within a bound."""
         await asyncio.gather(*(hook.drain() for hook in self._hooks))
+
+
+def _work(
+    context: contextvars.Context, call: Callable[[Event], Any], event: Event, done: Future[Outcome]
+) -> None:
+    try:
+        done.set_result((context.run(call, event), None))
+    except BaseException as error:
+        done.set_result((None, error))
 
 
 def _is_async(call: Any) -> bool:

@@ -58,7 +58,9 @@ async def issue_token(
     await parts.tokens.insert(session, row)
     await parts.events.record(session, because, user.id, client, token=row.digest)
     most = parts.settings.tokens_per_user
-    if most is not None and await parts.tokens.keep_recent(session, user.id, row.digest, most - 1):
+    if most is not None and await parts.tokens.keep_recent(
+        session, user.id, row.digest, most - 1, now
+    ):
         # The user may have wondered why.
         await parts.events.record(
             session, "sessions_revoked", user.id, client, token=row.digest, detail="limit"

@@ -28,7 +28,8 @@ async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> Iss
     Raises:
         InvalidFields: a field is missing or not text.
         UnknownCredentials: no such user, or a wrong password.
-        AccountNotConfirmed: the password is right, but the account is not confirmed.
+        AccountNotConfirmed: the password is right, but the account is not confirmed; where
+            `disclose_accounts` is "never", that is `UnknownCredentials` too.
         Throttled: too many attempts of the client's address, or on the account.
         DatabaseUnavailable, HashingOverloaded: try again.
     """
@@ -74,6 +75,10 @@ async def _try(
         raise UnknownCredentials
     if stored.user.confirmed_at is None:
         parts.events.refused(stored.user.id, client, detail="not_confirmed")
+        if parts.settings.disclose_accounts == "never":
+            # Or whoever signed up just now would learn whether that made an account, or whether
+            # the address had one.
+            raise UnknownCredentials
         raise AccountNotConfirmed
     return await parts.database.write(
         lambda session: _issue(parts, session, stored, verification.new_hash, client)

@@ -18,14 +18,16 @@ async def notify(
         await parts.outbox.put(session, notice, user.email, message)
 
 
-async def tell_owner(parts: Parts, email: str, client: Client) -> None:
-    """Tells the owner of an address, and nobody else, that it has an account already.
+async def tell_owner(parts: Parts, email: str, client: Client) -> bool:
+    """Tells the owner of an address, and nobody else, that it has an account already; False: it
+    has none.
 
     Raises:
         DatabaseUnavailable: try again.
     """
-    await parts.database.write(lambda session: tell_if_taken(parts, session, email, client))
+    told = await parts.database.write(lambda session: tell_if_taken(parts, session, email, client))
     parts.sender.wake()
+    return told
 
 
 async def tell_if_taken(parts: Parts, session: Session, email: str, client: Client) -> bool:

@@ -33,7 +33,7 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         try:
             found[name] = _from_text(name, text)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, OverflowError, RecursionError):
             faults.append(f"{variable} is unknown or unreadable")
     for required in ("database", "secret_key", "email_sender"):
         if required not in found:

@@ -187,13 +187,18 @@ class Tokens:
         await session.run(self.table.update().where(*condition).values(name=name))
         return True
 
-    async def keep_recent(self, session: Session, user_id: UserId, but: str, most: int) -> int:
+    async def keep_recent(
+        self, session: Session, user_id: UserId, but: str, most: int, now: int
+    ) -> int:
         """Ends the user's authentication tokens but `but` and, of the rest, the `most` used last;
-        how many ended.
+        how many ended. Those that expired are left to the purge: none is spared in a live one's
+        place.
 
         The caller holds the user's row, or two logins would each spare what the other ends.
         """
-        rows = await session.run_compiled(self._recent, user_id=user_id, but=but, most=most + 1)
+        rows = await session.run_compiled(
+            self._recent, user_id=user_id, but=but, most=most + 1, now=now
+        )
         if len(rows) <= most:
             return 0
         kept = [but, *(row["digest"] for row in rows[:most])]
@@ -203,6 +208,7 @@ class Tokens:
             self.table.delete().where(
                 columns.user_id == user_id,
                 columns.purpose == AUTHENTICATION,
+                columns.expires_at > now,
                 columns.digest.not_in(kept),
             )
         )
@@ -214,6 +220,7 @@ class Tokens:
             .where(
                 columns.user_id == bindparam("user_id", type_=columns.user_id.type),
                 columns.purpose == AUTHENTICATION,
+                columns.expires_at > bindparam("now"),
                 columns.digest != bindparam("but"),
             )
             .order_by(self._last_used.desc(), columns.created_at.desc(), columns.digest)

@@ -60,7 +60,7 @@ def fits(column_type: Any, value: Any) -> bool:
         return isinstance(value, str) and value in column_type.enums
     expected = column_type.python_type
     if expected is str:
-        return _is_storable_text(value) and len(value) <= _maximum_characters(column_type)
+        return is_storable_text(value) and len(value) <= _maximum_characters(column_type)
     if expected is int:
         limit = 2 ** (15 if isinstance(column_type, SmallInteger) else 31)
         return type(value) is int and -limit <= value < limit
@@ -69,6 +69,15 @@ def fits(column_type: Any, value: Any) -> bool:
         largest = LARGEST_DOUBLE if isinstance(column_type, Double) else LARGEST_SINGLE
         return type(value) in (int, float) and -largest <= value <= largest
     return expected is bool and type(value) is bool
+
+
+def is_storable_text(value: object) -> bool:
+    """Text that every dialect takes: no NUL (PostgreSQL), no lone surrogate (all)."""
+    return (
+        isinstance(value, str)
+        and "\0" not in value
+        and not any("\ud800" <= character <= "\udfff" for character in value)
+    )
 
 
 def _kind(column_type: Any) -> Kind:
@@ -88,19 +97,10 @@ def _maximum_characters(column_type: Any) -> int:
     return int(getattr(column_type, "length", None) or TEXT_CHARACTERS)
 
 
-def _is_storable_text(value: object) -> bool:
-    """Text that every dialect takes: no NUL (PostgreSQL), no lone surrogate (all)."""
-    return (
-        isinstance(value, str)
-        and "\0" not in value
-        and not any("\ud800" <= character <= "\udfff" for character in value)
-    )
-
-
 def _is_storable_json(value: object, depth: int) -> bool:
     if isinstance(value, dict | list):
         inner = [*value, *value.values()] if isinstance(value, dict) else value
         return depth > 0 and all(_is_storable_json(each, depth - 1) for each in inner)
     if type(value) in (int, float):
         return -LARGEST_DOUBLE <= value <= LARGEST_DOUBLE  # type: ignore[operator]
-    return value is None or isinstance(value, bool) or _is_storable_text(value)
+    return value is None or isinstance(value, bool) or is_storable_text(value)

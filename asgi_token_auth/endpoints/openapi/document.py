@@ -15,7 +15,7 @@ CONTRACT_VERSION = "1.0.0"  # of the wire contract: its first number changes whe
 DISCLOSURE = {
     "never": "Whether an address has an account is told to nobody: to those who sign up with one"
     " that is taken, and to those who ask for a mail to one that is not known, the answer is"
-    " `ok`.",
+    " `ok`; a login before the confirmation is answered as one with a wrong password.",
     "at_sign_up": "Whether an address has an account is told at sign-up only: those who ask for a"
     " mail to one that is not known are answered `ok`.",
     "always": "Whether an address has an account is told at sign-up, and where a mail is asked"

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from asgi_token_auth.endpoints.errors import STATUS
 from asgi_token_auth.endpoints.openapi.operations import Operation
 
 Schema = dict[str, Any]
@@ -129,7 +128,7 @@ def build_responses(operation: Operation) -> Schema:
     refused |= {413: "TooLarge", 415: "UnsupportedType"} if operation.body else {}
     refused |= {400: _bad_request(operation)} if operation.body or operation.bearer else {}
     if operation.serves:
-        refused |= {503: "Unavailable"} | ({429: "Throttled"} if 429 in STATUS.values() else {})
+        refused |= {429: "Throttled", 503: "Unavailable"}
     refused |= operation.refusals
     found |= {code: {"$ref": f"#/components/responses/{name}"} for code, name in refused.items()}
     return {str(code): found[code] for code in sorted(found)}
