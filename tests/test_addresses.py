@@ -60,3 +60,16 @@ def test_nobody_is_trusted_unless_named(peer: str | None) -> None:
 def test_one_client_is_one_network(address: str | None, network: str | None) -> None:
     """By 64 bits of IPv6, and by the whole address of IPv4."""
     assert network_of(address) == network
+
+
+def test_a_proxy_that_nobody_named_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """All its clients are one address, or none. What strangers send by themselves is no proxy."""
+    proxies = TrustedProxies(["192.0.2.1"])
+    proxies.client_address("8.8.8.8", ["198.51.100.1"])
+    proxies.client_address("192.0.2.1", ["198.51.100.1"])
+    proxies.client_address("10.0.0.7", [])
+    assert not caplog.records
+
+    for _ in range(3):
+        assert proxies.client_address("10.0.0.7", ["198.51.100.1"]) == "10.0.0.7"
+    assert ["10.0.0.7" in record.getMessage() for record in caplog.records] == [True]

@@ -124,7 +124,7 @@ async def test_each_operation_leaves_its_events(service: Service) -> None:
     assert sorted(details, key=str) == sorted(STORY, key=str)
     in_order = [each for each in details if each[0] != "login_failed"]
     assert in_order == [each for each in STORY if each[0] != "login_failed"]
-    assert {each["address"] for each in events} == {"127.0.0.1"}
+    assert {each["address"] for each in events} == {"198.51.100.77"}
     assert all(each["user_agent"].startswith("python-httpx") for each in events)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z", each["created_at"]) for each in events)
 

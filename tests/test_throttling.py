@@ -15,7 +15,7 @@ import pytest
 from conftest import Service, ServiceFactory, running_service
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Uuid
 
-from asgi_token_auth import Limits, SettingsError, Throttled, TokenAuth
+from asgi_token_auth import Limits, SettingsError, Throttled, TokenAuth, UnknownCredentials
 from asgi_token_auth.clock import utc_now
 from asgi_token_auth.testing import Mailbox, settings
 from asgi_token_auth.throttling import Throttle
@@ -250,7 +250,30 @@ async def test_parallel_guesses_are_no_more_than_the_limit(sqlite_url: str) -> N
     assert (statuses.count(401), statuses.count(429)) == (5, 95)
 
 
-async def test_a_success_clears_nothing(sqlite_url: str) -> None:
+async def test_logins_that_succeed_use_nothing_up(start_service: ServiceFactory) -> None:
+    """Whoever logs in again and again was not guessing, also not with a known device."""
+    service = await start_service(
+        limits=only(log_in_by_account="3/hour", log_in_by_device="3/hour")
+    )
+    await service.new_user(ADA)
+
+    assert {(await service.log_in(ADA)).status_code for _ in range(10)} == {200}
+    wrong = [(await post(service, log_in(ADA))).status_code for _ in range(3)]
+    assert {(await service.log_in(ADA)).status_code for _ in range(10)} == {200}  # same network
+    service.come_from(STRANGER)
+    assert [*wrong, (await service.log_in(ADA)).status_code] == [401, 401, 401, 429]
+
+
+async def test_this_machine_is_no_address_that_is_counted(sqlite_url: str) -> None:
+    """Behind a proxy on it that nobody named, one stranger could else keep everyone out."""
+    for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
+        limits = only(log_in_by_address="1/minute")
+        async with running_service(sqlite_url, limits=limits) as service:
+            service.come_from(address)
+            assert {(await post(service, log_in(ADA))).status_code for _ in range(5)} == {401}
+
+
+async def test_a_success_clears_nothing_else(sqlite_url: str) -> None:
     """Else one own account would give any number of guesses at all others."""
     limits = only(log_in_by_address="3/minute", log_in_by_account="9/minute")
     async with running_service(sqlite_url, limits=limits) as service:
@@ -286,8 +309,9 @@ async def test_a_known_token_passes_where_strangers_used_the_account_up(
     for stranger in ("", eves, live[:-8] + "A" * 8, "nonsense", "a b", "\x7f"):
         assert (await post(service, good, stranger)).status_code == 429
     for token in (revoked, expired, live):
-        statuses = [(await post(service, good, token)).status_code for _ in range(3)]
-        assert statuses == [200, 200, 429]
+        tried = (good, log_in(ADA), log_in(ADA), good)
+        statuses = [(await post(service, each, token)).status_code for each in tried]
+        assert statuses == [200, 401, 401, 429]
         service.come_from("198.51.100.99")
 
 
@@ -306,7 +330,9 @@ async def test_a_known_network_passes_where_strangers_used_the_account_up(
     service.come_from("2001:db8:1:3::1")
     assert (await service.log_in(ADA)).status_code == 429
     service.come_from("2001:db8:1:2:ffff::9")
-    assert [(await service.log_in(ADA)).status_code for _ in range(3)] == [200, 200, 429]
+    passwords = ("secret", "wrong!", "wrong!", "secret")
+    statuses = [(await service.log_in(ADA, password)).status_code for password in passwords]
+    assert statuses == [200, 401, 401, 429]
     service.clock.forward(timedelta(days=8))  # nobody is logged in there any more
     await use_up(service, log_in(ADA))
     service.come_from("2001:db8:1:2::1")
@@ -341,10 +367,10 @@ async def test_a_known_token_passes_where_its_own_address_is_used_up(sqlite_url:
         await use_up(service, log_in("nobody@example.com"))
         right = log_in(ADA)[0], {"email": ADA, "password": "secret"}
 
-        tokens = ("", eves, token, token)
-        statuses = [(await post(service, right, each)).status_code for each in tokens]
+        tried = ((right, ""), (right, eves), (right, token), (log_in(ADA), token), (right, token))
+        statuses = [(await post(service, *each)).status_code for each in tried]
 
-    assert statuses == [429, 429, 200, 429]
+    assert statuses == [429, 429, 200, 401, 429]
 
 
 async def test_a_reset_is_mailed_to_a_known_device_too(sqlite_url: str) -> None:
@@ -385,6 +411,8 @@ async def test_scripts_are_limited_by_account_only(sqlite_url: str) -> None:
         for name in ("ada", "eve"):
             await service.auth.accounts.sign_up(username=name, password="secret")
             await service.auth.accounts.log_in(username=name, password="secret")
+        with pytest.raises(UnknownCredentials):
+            await service.auth.accounts.log_in(username="ada", password="wrong!")
 
         with pytest.raises(Throttled) as refused:
             await service.auth.accounts.log_in(username="ada", password="secret")
@@ -560,6 +588,19 @@ async def test_parallel_guesses_are_no_more_than_the_limit_in_redis(
         statuses = [answer.status_code for answer in await asyncio.gather(*guesses)]
 
     assert (statuses.count(401), statuses.count(429)) == (5, 25)
+
+
+async def test_logins_that_succeed_use_nothing_up_in_redis(sqlite_url: str, redis_url: str) -> None:
+    """As in memory."""
+    options = {"throttle_storage": redis_url, "secret_key": uuid.uuid4().hex}
+    limits = only(log_in_by_account="3/minute")
+    async with running_service(sqlite_url, limits=limits, **options) as service:
+        await service.new_user(ADA)
+        assert {(await service.log_in(ADA)).status_code for _ in range(10)} == {200}
+        service.come_from(STRANGER)
+        wrong = [(await post(service, log_in(ADA))).status_code for _ in range(4)]
+
+    assert wrong == [401, 401, 401, 429]
 
 
 async def test_counters_move_to_another_event_loop(

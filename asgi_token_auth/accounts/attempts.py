@@ -3,8 +3,9 @@ strangers would lock out (the "device cookies" of OWASP).
 
 Counted is what is well formed: a request that is refused for its form alone costs nothing, and
 must not use up what others behind the same address need. A limit that refuses does not count,
-so attempts come back with time, whoever goes on trying. A success counts, and clears nothing:
-whoever has one account could else guess at all others (allauth 65.8.1).
+so attempts come back with time, whoever goes on trying. A login that succeeds was no guess, and
+gives its own attempt on the account back; it clears nothing else: whoever has one account could
+else guess at all others (allauth 65.8.1).
 """
 
 import functools
@@ -44,7 +45,8 @@ def limited(
 
 
 async def count_by_address(parts: Parts, action: str, client: Client) -> None:
-    """Counts an attempt of the client's address, if it has one: a script has none.
+    """Counts an attempt of the client's address, if it has one: a script has none, nor has what
+    comes from this machine (see `network_of`).
 
     Raises:
         Throttled: there were too many.
@@ -74,8 +76,11 @@ def _plain(name: str) -> str:
     return "".join(each for each in letters if not unicodedata.combining(each)).casefold()
 
 
-async def admit(parts: Parts, action: str, login: LoginName, typed: str, client: Client) -> None:
-    """Counts an attempt by address and account; a known device of the account passes both.
+async def admit(
+    parts: Parts, action: str, login: LoginName, typed: str, client: Client
+) -> tuple[str, ...]:
+    """Counts an attempt by address and account; a known device of the account passes both. What
+    it gives is what `Throttle.give_back` takes.
 
     A device is known by a token that we signed for the user, be it expired or revoked; and,
     where it is the account's limit that is used up, by a network from which the user is logged
@@ -90,12 +95,15 @@ async def admit(parts: Parts, action: str, login: LoginName, typed: str, client:
     try:
         await count_by_address(parts, action, client)
         by_network = parts.settings.disclose_accounts != "never"
-        await count_by_account(parts, action, **dict.fromkeys(login, typed))
+        counted = f"{action}_by_account", *login, _plain(typed)
+        await parts.throttle.count(*counted)
     except Throttled:
         device = await _known_device(parts, login, client, by_network=by_network)
         if device is None:
             raise
-        await parts.throttle.count(f"{action}_by_device", *device)
+        counted = f"{action}_by_device", *device
+        await parts.throttle.count(*counted)
+    return counted
 
 
 async def _known_device(

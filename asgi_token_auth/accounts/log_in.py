@@ -35,10 +35,11 @@ async def log_in(parts: Parts, fields: Mapping[str, Any], client: Client) -> Iss
     """
     login, password, client = _read(parts, fields, client)
     (name, normalised), *_ = login.items()
-    await admit(parts, "log_in", login, normalised or fields[name], client)
+    counted = await admit(parts, "log_in", login, normalised or fields[name], client)
     for _ in range(TRIES):
         issued = await _try(parts, login, password, client)
         if issued is not None:
+            await parts.throttle.give_back(*counted)
             return issued
     raise UnknownCredentials
 

@@ -41,14 +41,14 @@ class MemoryCounters(Storage, SlidingWindowCounterSupport):
     async def acquire_sliding_window_entry(
         self, key: str, limit: int, expiry: int, amount: int = 1
     ) -> bool:
-        """Counts `amount` attempts, unless they are too many."""
+        """Counts `amount` attempts, unless they are too many; a negative one takes them back."""
         now = self._now()
         began, before, present = self._window(key, expiry, now)
         weight = before * (1 - (now - began) / expiry)
         allowed = int(weight) + present + amount <= limit
         if not allowed:
             amount = 0
-        self._windows[key] = began, before, present + amount
+        self._windows[key] = began, before, max(0, present + amount)
         self._windows.move_to_end(key)
         if len(self._windows) > self._capacity:
             self._windows.popitem(last=False)

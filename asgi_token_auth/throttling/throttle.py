@@ -53,16 +53,21 @@ class Throttle:
             if wait is not None:
                 raise Throttled(math.floor(wait) + 1)
 
+    async def give_back(self, name: str, *who: str) -> None:
+        """Takes back an attempt that was counted: it was no guess."""
+        for window in self._windows.get(name, ()):
+            await self._hit(window, name, self._digest(who), cost=-1)
+
     async def close(self) -> None:
         """Closes connections to Redis."""
         if self._shared is not None:
             await self._shared.close()
 
-    async def _hit(self, window: RateLimitItem, *key: str) -> float | None:
+    async def _hit(self, window: RateLimitItem, *key: str, cost: int = 1) -> float | None:
         """None: counted. Else the seconds to wait."""
 
         async def ask(limiter: Limiter) -> float | None:
-            if await limiter.hit(window, *key):
+            if await limiter.hit(window, *key, cost=cost):
                 return None
             return await seconds_until(limiter, window, *key)
 
