@@ -23,7 +23,8 @@ class Limits:
     """
 
     log_in_by_address: str | None = "30/minute; 300/hour"
-    log_in_by_account: str | None = "10/5 minutes; 100/day"
+    # Room for a service's processes that start together and log in as one.
+    log_in_by_account: str | None = "30/5 minutes; 100/day"
     log_in_by_device: str | None = "10/5 minutes; 100/day"
     sign_up_by_address: str | None = "10/minute; 60/hour"
     sign_up_by_account: str | None = "10/hour"
