@@ -449,8 +449,8 @@ async def test_uses_are_noted_together_and_seldom(service: Service) -> None:
 async def test_tokens_in_use_are_read_again_beside_the_requests(
     start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No request waits because the news or a user's row have aged. Each is read again a tenth of its
-    time before: so long, here, that a busy machine does it in time."""
+    """No request waits because the news or a user's row have aged. Each is read again a tenth of
+    its time before: so long, here, that a busy machine does it in time."""
     lag, age = timedelta(seconds=2), timedelta(seconds=4)
     service = await start_service(revocation_lag=lag, user_max_age=age, clock=utc_now)
     token = (await service.new_user())["token"]
