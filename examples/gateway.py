@@ -1,5 +1,5 @@
 """A gateway: authentication before an application that knows nothing of it, and is told who asks
-in the header X-User, as by many a proxy.
+in the header X-User-Id.
 
 SECRET_KEY=$(asgi-token-auth generate-secret) python -m uvicorn examples.gateway:app
 """
@@ -24,20 +24,21 @@ auth = TokenAuth(
 
 async def plain_app(scope: Scope, receive: Receive, send: Send) -> None:
     """What is guarded: any ASGI application; this one greets whom the header names."""
-    name = dict(scope["headers"]).get(b"x-user", b"stranger").decode()
+    user_id = dict(scope["headers"]).get(b"x-user-id", b"stranger").decode()
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"hello": name}).encode()})
+    await send({"type": "http.response.body", "body": json.dumps({"hello": user_id}).encode()})
 
 
 def telling_who_asks(app: ASGIApp) -> ASGIApp:
-    """`app` with the user's name in X-User, and never what a client wrote there."""
+    """`app` with the user's id in X-User-Id, and never what a client wrote there. The id, as a name
+    is chosen by its owner, who may call himself as another's e-mail address."""
 
     async def told(scope: Scope, receive: Receive, send: Send) -> None:
-        # Some applications read X_User as the same header.
-        given = [(k, v) for k, v in scope["headers"] if k.replace(b"_", b"-") != b"x-user"]
+        # To some applications X_User_Id is the same header.
+        given = [(k, v) for k, v in scope["headers"] if k.replace(b"_", b"-") != b"x-user-id"]
         if scope["user"].is_authenticated:
-            given.append((b"x-user", scope["user"].display_name.encode()))
+            given.append((b"x-user-id", scope["user"].identity.encode()))
         await app({**scope, "headers": given}, receive, send)
 
     return told
