@@ -32,7 +32,7 @@ async def plain_app(scope: Scope, receive: Receive, send: Send) -> None:
 
 def telling_who_asks(app: ASGIApp) -> ASGIApp:
     """`app` with the user's id in X-User-Id, and never what a client wrote there. The id, as a name
-    is chosen by its owner, who may call himself as another's e-mail address."""
+    is whatever its owner chose, even somebody else's e-mail address."""
 
     async def told(scope: Scope, receive: Receive, send: Send) -> None:
         # To some applications X_User_Id is the same header.
