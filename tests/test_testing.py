@@ -4,8 +4,9 @@ import contextlib
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asgi_token_auth import ConsoleTransport, PasswordPolicy, TokenAuth
 from asgi_token_auth.exceptions import InvalidFields
+from asgi_token_auth.mail.messages import Mail
 from asgi_token_auth.testing import (
     Mailbox,
     SettableClock,
@@ -96,16 +98,29 @@ async def test_users_are_made_on_each_database(database_url: str) -> None:
 
 
 async def test_users_are_made_without_an_application(sqlite_url: str) -> None:
-    """For tests of what is behind it: nobody runs that would send the mail. The password passes
-    the policy to deploy with."""
-    policy = PasswordPolicy.recommended()
-    auth = TokenAuth(database=sqlite_url, password_policy=policy, **settings(Mailbox()))
+    """For tests of what is behind it; also where another process would send the mail. The
+    password passes the policy to deploy with."""
+    chosen = {"send_mail": False, "password_policy": PasswordPolicy.recommended()}
+    auth = TokenAuth(database=sqlite_url, **chosen, **settings(Mailbox()))
     await auth.create_tables()
 
     user = await new_user(auth)
 
     assert [token.name for token in await auth.accounts.list_sessions(user.user)] == [None]
     await auth.shutdown()
+
+
+def test_users_are_made_beside_a_client_with_a_loop_of_its_own(sqlite_url: str) -> None:
+    """As Starlette's and FastAPI's TestClient: in that loop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it would rather have httpx2
+        from starlette.testclient import TestClient
+    auth = TokenAuth(database=sqlite_url, **settings(Mailbox()))
+
+    with TestClient(app_around(auth)) as client:
+        assert client.portal is not None
+        user = client.portal.call(new_user, auth)
+        assert client.get("/api/me", headers=user.headers).json()["id"] == user.id
 
 
 async def test_users_of_an_own_table(sqlite_url: str) -> None:
@@ -149,6 +164,25 @@ async def test_a_taken_address_is_said_where_clients_are_not_told(sqlite_url: st
     with pytest.raises(ValueError, match="taken"):
         await new_user(auth, email="ada@example.com")
     await auth.shutdown()
+
+
+async def test_a_mailbox_in_vain_says_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most often another recipient, or another kind."""
+    monkeypatch.setattr("asgi_token_auth.testing.doubles.WAIT_SECONDS", 0.01)
+    mailbox = Mailbox()
+    await mailbox.send(a_mail("bob@example.com", "confirmation"))
+
+    with pytest.raises(TimeoutError, match=r"ada@example.com; .*'bob@example.com', 'confirmation'"):
+        await mailbox.receive("ada@example.com")
+    with pytest.raises(ValueError, match="no token"):
+        await mailbox.token("bob@example.com")
+    await mailbox.send(a_mail("bob@example.com", "confirmation"))
+    with pytest.raises(ValueError, match="no link"):
+        await mailbox.link("bob@example.com")
+
+
+def a_mail(recipient: str, kind: str) -> Mail:
+    return Mail("1", kind, "app@example.com", recipient, "Hello", "Hello.", None, datetime.now(UTC))
 
 
 async def test_the_mailbox_gives_token_and_link(sqlite_url: str) -> None:

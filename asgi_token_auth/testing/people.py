@@ -62,6 +62,6 @@ async def _confirm(auth: TokenAuth, user_id: object, email: str) -> IssuedToken:
     mailbox = auth.settings.mail_transport
     if not isinstance(mailbox, Mailbox):
         raise TypeError("mail_transport must be a testing.Mailbox, for the confirmation to be read")
-    await auth.sender.deliver_due()  # where the application does not run, nobody else sends
+    await auth.sender.deliver_due()  # under send_mail=False nobody else does
     token = await mailbox.token(email, CONFIRMATION)
     return await auth.accounts.confirm(user_id, confirmation_token=token)
