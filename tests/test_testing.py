@@ -223,6 +223,12 @@ async def test_an_application_that_fails_to_start_fails_the_test() -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "no licence"})
 
+    async def raises(scope: Scope, receive: Receive, send: Send) -> None:
+        raise LookupError("no table")
+
+    with pytest.raises(LookupError, match="no table"):
+        async with running(raises):
+            pass
     with pytest.raises(RuntimeError, match=r"(?s)startup: .*no table"):
         async with running(Starlette(lifespan=lifespan)):
             pass

@@ -72,7 +72,7 @@ class _Lifespan:
     async def end(self) -> None:
         """Leaves nothing running, whatever the test did."""
         self._task.cancel()
-        await asyncio.wait({self._task})
+        await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self, scope: Scope) -> None:
         await self._app(scope, self._told.get, self._answers.put)
