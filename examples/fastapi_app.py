@@ -6,11 +6,11 @@ SECRET_KEY=$(asgi-token-auth generate-secret) python -m uvicorn examples.fastapi
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
-from asgi_token_auth import TokenAuth, TokenAuthMiddleware
+from asgi_token_auth import TokenAuth, TokenAuthMiddleware, User
 
 auth = TokenAuth(
     database=os.environ.get("DATABASE_URL", "sqlite:///fastapi_app.db"),
@@ -29,12 +29,12 @@ app = FastAPI(lifespan=lifespan)
 app.add_middleware(TokenAuthMiddleware, auth=auth, protect=["/api/messages"])
 
 
-def current_user(request: Request) -> Any:
+def current_user(request: Request) -> User:
     return request.user
 
 
 @app.get("/api/messages")
-async def messages(user: Annotated[Any, Depends(current_user)]) -> dict[str, str]:
+async def messages(user: Annotated[User, Depends(current_user)]) -> dict[str, str]:
     return {"hello": user.display_name}
 
 
