@@ -30,7 +30,8 @@ app.add_middleware(TokenAuthMiddleware, auth=auth, protect=["/api/messages"])
 
 
 def current_user(request: Request) -> User:
-    return request.user
+    user: User = request.user
+    return user
 
 
 @app.get("/api/messages")
