@@ -23,14 +23,14 @@ BANDS = (
     ("throttling", "addresses", "signing_keys", "password_policy"),
     ("clock", "exceptions"),
 )
-STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan", "sockets"}
+STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan", "sockets", "testing"}
 DOORS = {
     "databases": {"storage"},
     "sqlalchemy": {"storage", "auth", "assembly"},
     "passlib": {"passwords"},
     "bcrypt": {"passwords"},
     "jose": {"tokens"},
-    "httpx": {"mail", "breached_passwords"},
+    "httpx": {"mail", "breached_passwords", "testing"},
     "zxcvbn": {"password_policy"},
     "cryptography": {"mail", "signing_keys"},
     "jinja2": {"mail"},
@@ -40,6 +40,7 @@ DOORS = {
     "idna": {"mail"},
     "opentelemetry": {"telemetry"},
     "email_validator": {"accounts"},
+    "pytest": {"testing"},
     "starlette": STARLETTE_BANDS,
 }
 MODULES = sorted(ROOT.rglob("*.py"))

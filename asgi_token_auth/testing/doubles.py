@@ -1,7 +1,4 @@
-"""For tests of applications that use this library: a mailbox, a clock that is set, cheap hashing.
-
-auth = TokenAuth(..., **testing.settings(mailbox := Mailbox(), clock := SettableClock()))
-"""
+"""What stands in for the world: a mailbox, a clock that is set, and settings that are quick."""
 
 import asyncio
 import re
@@ -14,6 +11,7 @@ from asgi_token_auth.passwords import cheapest_context
 
 SECRET_KEY = "only for tests, and 32 bytes at the least"  # noqa: S105
 TOKEN = re.compile(r"(?:_token: |token=|/)([A-Za-z0-9_-]{43})\b")
+LINK = re.compile(r'https?://[^\s<>"]+')
 WAIT_SECONDS = 10.0
 
 
@@ -40,17 +38,25 @@ class Mailbox(MemoryTransport):
         Raises:
             TimeoutError: none comes.
         """
-        async with asyncio.timeout(WAIT_SECONDS):
-            while True:
-                for mail in self.mails:
-                    if mail.recipient == recipient and kind in (None, mail.kind):
-                        self.mails.remove(mail)
-                        return mail
-                await asyncio.sleep(0.005)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while True:
+                    for mail in self.mails:
+                        if mail.recipient == recipient and kind in (None, mail.kind):
+                            self.mails.remove(mail)
+                            return mail
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            there = [(mail.recipient, mail.kind) for mail in self.mails]
+            raise TimeoutError(f"no {kind or 'mail'} to {recipient}; there is {there}") from None
 
     async def token(self, recipient: str, kind: str | None = None) -> str:
         """Waits for a mail to `recipient`, and gives the token in it."""
         return token_in(await self.receive(recipient, kind))
+
+    async def link(self, recipient: str, kind: str | None = None) -> str:
+        """Waits for a mail to `recipient`, and gives the link in it."""
+        return link_in(await self.receive(recipient, kind))
 
 
 def token_in(mail: Mail) -> str:
@@ -63,6 +69,18 @@ def token_in(mail: Mail) -> str:
     if found is None:
         raise ValueError(f"the mail {mail.kind!r} holds no token")
     return found[1]
+
+
+def link_in(mail: Mail) -> str:
+    """The link in a mail's text, made from `confirmation_url` and its like.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = LINK.search(mail.text)
+    if found is None:
+        raise ValueError(f"the mail {mail.kind!r} holds no link")
+    return found[0]
 
 
 def settings(mailbox: Mailbox, clock: SettableClock | None = None) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""FastAPI, piece by piece, with the user as a dependency.
+
+SECRET_KEY=$(asgi-token-auth generate-secret) python -m uvicorn examples.fastapi_app:app
+"""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+
+from asgi_token_auth import TokenAuth, TokenAuthMiddleware, User
+
+auth = TokenAuth(
+    database=os.environ.get("DATABASE_URL", "sqlite:///fastapi_app.db"),
+    secret_key=os.environ["SECRET_KEY"],
+    email_sender="app@example.com",
+)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    await auth.create_tables()
+    yield
+
+
+app = FastAPI(lifespan=lifespan)
+app.add_middleware(TokenAuthMiddleware, auth=auth, protect=["/api/messages"])
+
+
+def current_user(request: Request) -> User:
+    user: User = request.user
+    return user
+
+
+@app.get("/api/messages")
+async def messages(user: Annotated[User, Depends(current_user)]) -> dict[str, str]:
+    return {"hello": user.display_name}
+
+
+app.mount("/api", auth.app)  # after the app's own routes: the first that matches is taken

@@ -1,0 +1,71 @@
+"""Each framework's example, on a real uvicorn."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from asgi_token_auth.testing import SECRET_KEY
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path.stem[0] != "_")
+USER = {"username": "ada", "password": "secret"}
+
+
+@contextlib.contextmanager
+def serving(example: str, database_url: str) -> Iterator[httpx.Client]:
+    """A client of the example, from its first answer until SIGTERM, which it must obey."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", f"examples.{example}:app", "--port", str(port)]
+    environment = {**os.environ, "DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY}
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+                _wait(client)
+                yield client
+            process.send_signal(signal.SIGTERM)
+            process.wait(15)
+        finally:
+            process.kill()
+
+
+def _wait(client: httpx.Client) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            client.get("/")
+            return
+        time.sleep(0.05)
+    raise TimeoutError(client.base_url)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_guards_its_messages(example: str, sqlite_url: str) -> None:
+    """Its tables are there; the user who logged in is shown, until logged out."""
+    with serving(example, sqlite_url) as client:
+        assert client.get("/api/messages").status_code == 401
+        assert client.post("/api/users", json={"user": USER}).json() == "ok"
+        token = client.post("/api/sessions", json=USER).json()["token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        answer = client.get("/api/messages", headers=bearer)
+        shown = "1" if example == "gateway" else "ada"
+        assert (answer.status_code, answer.json()) == (200, {"hello": shown})
+        assert client.delete("/api/sessions", headers=bearer).json() == "ok"
+        assert client.get("/api/messages", headers=bearer).status_code == 401
+
+
+def test_the_gateway_alone_says_who_asks(sqlite_url: str) -> None:
+    """A client that writes the header itself is nobody."""
+    with serving("gateway", sqlite_url) as client:
+        for name in ("X-User-Id", "x_user_id"):
+            assert client.get("/", headers={name: "1"}).json() == {"hello": "stranger"}
