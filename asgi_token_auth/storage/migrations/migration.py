@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import Connection, Table
+from sqlalchemy import CHAR, UUID, Connection, Table, Uuid
 from sqlalchemy.exc import DBAPIError
 
 from asgi_token_auth.exceptions import MigrationFailed
@@ -32,6 +32,15 @@ class Target:
     dialect: str
     users: Table
     with_users: bool
+
+    @property
+    def user_id(self) -> Any:
+        """The type of a column that refers to a user, as the library itself reads and writes it:
+        SQLAlchemy would take MariaDB's own UUID here, and CHAR(32) there."""
+        of_users = self.users.c.id.type
+        if isinstance(of_users, Uuid) and not isinstance(of_users, UUID):
+            return of_users.with_variant(CHAR(32), "mysql", "mariadb")
+        return of_users
 
     @property
     def options(self) -> dict[str, Any]:

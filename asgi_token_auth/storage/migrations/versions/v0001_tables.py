@@ -36,7 +36,7 @@ def upgrade() -> None:
     users = target.users
     if not target.with_users:
         require_users(found, users)
-    for table in _tables(users, with_users=target.with_users):
+    for table in _tables(users, target.user_id, with_users=target.with_users):
         if found.has_table(table.name):
             add_missing(found, table)
             continue
@@ -45,9 +45,9 @@ def upgrade() -> None:
             op.create_index(str(index.name), table.name, [column.name for column in index.columns])
 
 
-def _tables(users: Table, *, with_users: bool) -> list[Table]:
+def _tables(users: Table, user_id: Any, *, with_users: bool) -> list[Table]:
     # Not storage.tables: that goes on, and this is what 0.1 had.
-    metadata, user_id = MetaData(), users.c.id.type
+    metadata = MetaData()
     if with_users:
         _users(metadata)
     else:

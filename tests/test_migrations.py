@@ -1,0 +1,348 @@
+"""asgi-token-auth migrate: to the schema of create_tables, from wherever a database stands."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from conftest import MYSQL, POSTGRESQL, own_database
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.schema import CreateTable
+from test_cli import COMMAND
+
+from asgi_token_auth import TokenAuth, users_table
+from asgi_token_auth.exceptions import DatabaseUnavailable, MigrationFailed
+from asgi_token_auth.testing import Mailbox, settings
+
+OWN = {"users", "tokens", "revocations", "events", "outbox"}
+VERSION = "asgi_token_auth_version"
+SQLALCHEMY = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "mysql": "mysql+asyncmy",
+}
+
+
+@contextlib.asynccontextmanager
+async def connection_to(url: str) -> AsyncIterator[Any]:
+    """A look at the database, beside the library."""
+    scheme, rest = url.split("://")
+    engine = create_async_engine(f"{SQLALCHEMY[scheme]}://{rest}")
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
+async def run_sql(url: str, *statements: str) -> list[Any]:
+    """The rows of the last one."""
+    rows: list[Any] = []
+    async with connection_to(url) as connection:
+        for statement in statements:
+            result = await connection.execute(sa.text(statement))
+            rows = list(result) if result.returns_rows else []
+    return rows
+
+
+async def schema(url: str) -> Any:
+    """All that reflection finds: tables, columns, keys, constraints, indexes, options."""
+
+    def read(connection: Any) -> Any:
+        found = sa.inspect(connection)
+        return {
+            table: {
+                "columns": [{**c, "type": repr(c["type"])} for c in found.get_columns(table)],
+                "primary": found.get_pk_constraint(table),
+                "foreign": found.get_foreign_keys(table),
+                "unique": sorted(map(str, found.get_unique_constraints(table))),
+                "indexes": sorted(map(str, found.get_indexes(table))),
+                "options": {
+                    k: v for k, v in found.get_table_options(table).items() if "auto" not in k
+                },
+                "sql": _sqlite_text(connection, table),
+            }
+            for table in sorted(set(found.get_table_names()) - {VERSION})
+        }
+
+    async with connection_to(url) as connection:
+        return await connection.run_sync(read)
+
+
+def _sqlite_text(connection: Any, table: str) -> Any:
+    """Reflection does not know of AUTOINCREMENT."""
+    if connection.dialect.name != "sqlite":
+        return None
+    query = sa.text("SELECT sql FROM sqlite_master WHERE name = :name")
+    return "".join(connection.execute(query, {"name": table}).scalar().split())
+
+
+async def differences(url: str, auth: TokenAuth) -> Any:
+    """What Alembic would write into a migration."""
+
+    def compare(connection: Any) -> Any:
+        options = {
+            "compare_type": True,
+            "include_name": lambda name, kind, parents: kind != "table" or name != VERSION,
+            "target_metadata": [auth.users.metadata, auth.metadata],
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        return compare_metadata(context, options["target_metadata"])  # type: ignore[arg-type]
+
+    async with connection_to(url) as connection:
+        return await connection.run_sync(compare)
+
+
+@contextlib.asynccontextmanager
+async def second_database(url: str, tmp_path: Path) -> AsyncIterator[str]:
+    """An empty one of the same kind."""
+    kind = url.split(":")[0]
+    if kind == "sqlite":
+        yield f"sqlite:///{tmp_path}/second.db"
+        return
+    async with own_database(POSTGRESQL if kind == "postgresql" else MYSQL, kind) as own:
+        yield own
+
+
+def token_auth(url: str, **given: Any) -> TokenAuth:
+    return TokenAuth(database=url, **{**settings(Mailbox()), **given})
+
+
+@contextlib.asynccontextmanager
+async def closing(*auths: TokenAuth) -> AsyncIterator[None]:
+    """They work on first use: nothing is started that would look for tables."""
+    try:
+        yield
+    finally:
+        for auth in auths:
+            await auth.shutdown()
+
+
+def create_table(auth: TokenAuth) -> str:
+    """As the library itself would make its users table."""
+    return str(CreateTable(auth.users).compile(dialect=auth._database.dialect.sql))
+
+
+def own_users(kind: str) -> sa.Table:
+    """An application's own table, with text for ids."""
+    return sa.Table(
+        "people",
+        sa.MetaData(),
+        sa.Column("id", sa.Uuid() if kind == "uuid" else sa.String(36), primary_key=True),
+        sa.Column("email", sa.String(320), unique=True),
+        sa.Column("hashed_password", sa.Text, nullable=False),
+        sa.Column("confirmed_at", sa.BigInteger),
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+    )
+
+
+async def version(url: str) -> Any:
+    return await run_sql(url, f"SELECT version_num FROM {VERSION}")
+
+
+async def command(url: str, *arguments: str) -> tuple[int, str, str]:
+    """What the command line answers."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *arguments,
+        "--database-url",
+        url,
+        env={
+            **os.environ,
+            "TOKEN_AUTH_SECRET_KEY": "k" * 40,
+            "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
+            "PYTHONWARNINGS": "",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_an_empty_database_gets_the_schema_of_create_tables(
+    database_url: str, tmp_path: Path
+) -> None:
+    """The same to the last index; Alembic itself finds no difference."""
+    async with second_database(database_url, tmp_path) as second:
+        created, migrated = token_auth(second), token_auth(database_url)
+        async with closing(created, migrated):
+            await created.create_tables()
+            await migrated.migrate()
+
+        assert set(await schema(database_url)) == OWN
+        assert await schema(database_url) == await schema(second)
+    assert await differences(database_url, migrated) == []
+    assert await version(database_url) == [("0001",)]
+
+
+@pytest.mark.parametrize("kind", ["uuid", "text"])
+async def test_the_applications_own_users_table_is_referred_to(
+    database_url: str, tmp_path: Path, kind: str
+) -> None:
+    """By its type of id; it is not touched, and its absence is told."""
+    async with second_database(database_url, tmp_path) as second:
+        created = token_auth(second, users=own_users(kind))
+        migrated = token_auth(database_url, users=own_users(kind))
+        async with closing(created, migrated):
+            await created.create_tables()
+            with pytest.raises(MigrationFailed, match="'people' is not there"):
+                await migrated.migrate()
+            await run_sql(database_url, create_table(migrated))
+            await migrated.migrate()
+
+        assert await schema(database_url) == await schema(second)
+
+
+async def test_tables_with_rows_of_create_tables_are_taken_over(database_url: str) -> None:
+    """No row is lost, nothing is done twice, and tokens stay good."""
+    auth = token_auth(database_url)
+    async with closing(auth):
+        await auth.create_tables()
+        await auth.accounts.sign_up(username="ada", password="secret")
+        before = await schema(database_url)
+        login = await auth.accounts.log_in(username="ada", password="secret")
+
+        for _ in range(2):
+            await auth.migrate()
+
+        assert await schema(database_url) == before
+        assert await version(database_url) == [("0001",)]
+        assert await auth.verifier.verify(login.token)
+        assert await auth.migration_sql() == ""
+
+
+async def test_what_an_older_version_lacks_is_added(database_url: str) -> None:
+    """A column, indexes and a table, beside rows, while somebody reads."""
+    auth = token_auth(database_url)
+    async with closing(auth):
+        await auth.create_tables()
+        await auth.accounts.sign_up(username="ada", password="secret")
+        before = await schema(database_url)
+        on = "" if not database_url.startswith("mysql") else " ON tokens"
+        await run_sql(
+            database_url,
+            "ALTER TABLE tokens DROP COLUMN name",
+            f"DROP INDEX ix_tokens_expires_at{on}",
+            "DROP TABLE events",
+        )
+
+        written = await auth.migration_sql()
+        assert (await schema(database_url)).keys() == OWN - {"events"}
+        await auth.migrate()
+
+    after = await schema(database_url)
+    for each in (before, after):
+        each["tokens"].pop("sql")
+    assert after == before
+    assert "ADD COLUMN name" in written or "ADD name" in written
+    assert ("INDEX CONCURRENTLY ix_tokens" in written) == database_url.startswith("postgresql")
+    assert await run_sql(database_url, "SELECT username FROM users") == [("ada",)]
+
+
+async def test_somebody_elses_table_is_left_alone(database_url: str) -> None:
+    """An application may have events of its own: nothing is added to them."""
+    await run_sql(database_url, "CREATE TABLE events (id INTEGER PRIMARY KEY, place INTEGER)")
+    auth = token_auth(database_url)
+
+    async with closing(auth):
+        with pytest.raises(MigrationFailed, match="'events' without a column 'event'"):
+            await auth.migrate()
+
+    assert [c["name"] for c in (await schema(database_url))["events"]["columns"]] == ["id", "place"]
+
+
+async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
+    """One does it, the others find it done."""
+    answers = await asyncio.gather(*(command(database_url, "migrate") for _ in range(3)))
+
+    assert answers == [(0, "ok\n", "")] * 3
+    assert await version(database_url) == [("0001",)]
+    assert set(await schema(database_url)) == OWN
+
+
+async def test_the_statements_printed_do_what_migrate_does(
+    database_url: str, tmp_path: Path
+) -> None:
+    """--sql changes nothing; run by hand, its statements leave nothing to do."""
+    status, written, _ = await command(database_url, "migrate", "--sql")
+    assert status == 0
+    assert await schema(database_url) == {}
+
+    statements = [line.strip() for line in written.split(";")]
+    plain = [s for s in statements if s and s not in ("BEGIN", "COMMIT")]
+    await run_sql(database_url, *plain)
+
+    assert await version(database_url) == [("0001",)]
+    assert await command(database_url, "migrate", "--sql") == (0, "\n", "")
+    async with second_database(database_url, tmp_path) as second:
+        auth = token_auth(second)
+        async with closing(auth):
+            await auth.migrate()
+        assert await schema(database_url) == await schema(second)
+
+
+async def test_a_newer_database_is_refused(database_url: str) -> None:
+    """What this version does not know it can't judge."""
+    auth = token_auth(database_url)
+    async with closing(auth):
+        await auth.migrate()
+        await run_sql(database_url, f"UPDATE {VERSION} SET version_num = '9999'")
+
+        with pytest.raises(MigrationFailed, match="9999"):
+            await auth.migrate()
+
+
+async def test_an_index_that_was_interrupted_is_built_anew() -> None:
+    """PostgreSQL leaves half of it behind, which no query uses."""
+    async with own_database(POSTGRESQL, "postgresql") as url:
+        auth = token_auth(url)
+        async with closing(auth):
+            await auth.create_tables()
+            half = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+            await run_sql(url, half + "'ix_tokens_expires_at'::regclass")
+            await auth.migrate()
+
+        invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+        assert await run_sql(url, invalid) == [(0,)]
+
+
+async def test_a_table_that_is_held_is_not_waited_for_long() -> None:
+    """Requests would queue behind the change; and the next try succeeds."""
+    async with own_database(POSTGRESQL, "postgresql") as url:
+        auth = token_auth(url)
+        async with closing(auth):
+            await auth.create_tables()
+            await run_sql(url, "ALTER TABLE tokens DROP COLUMN name")
+            async with connection_to(url) as reader:
+                await reader.execute(sa.text("SELECT * FROM tokens"))
+                with pytest.raises(MigrationFailed, match="lock timeout"):
+                    await auth.migrate()
+            await auth.migrate()
+
+
+async def test_a_database_that_is_down_is_told(tmp_path: Path) -> None:
+    """In one line, without the password of its URL."""
+    down = "postgresql://ada:hidden@127.0.0.1:1/test"
+    auth = token_auth(down)
+    async with closing(auth):
+        with pytest.raises(DatabaseUnavailable):
+            await auth.migrate()
+
+    status, _, error = await command(down, "migrate")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "hidden" not in error
+
+
+def test_users_with_columns_of_their_own_are_the_applications() -> None:
+    """What `users_table` made for an application belongs to its own history."""
+    users = users_table(sa.MetaData(), sa.Column("nick", sa.String(20)))
+
+    assert token_auth("sqlite:///x.db", users=users).settings.users is users
