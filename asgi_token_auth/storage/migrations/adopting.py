@@ -6,6 +6,7 @@ from alembic import op
 from sqlalchemy import Column, Index, Inspector, Table, text
 
 from asgi_token_auth.exceptions import MigrationFailed
+from asgi_token_auth.storage.migrations.connecting import PATIENCE
 
 # Of this table alone: another in the same database may have an index of the same name.
 INVALID = text(
@@ -51,19 +52,24 @@ def add_missing(found: Inspector, table: Table) -> None:
 def add_index(found: Inspector, index: Index, *, is_there: bool) -> None:
     """Adds an index to a table that is in use: reads and writes go on.
 
-    PostgreSQL must be told so, and then leaves half an index if it is interrupted. MariaDB does
-    so by itself; SQLite has one writer, whatever it does.
+    PostgreSQL must be told so, and leaves half an index if it is interrupted. MariaDB does it by
+    itself; SQLite has one writer, whatever it does.
     """
-    assert index.table is not None  # noqa: S101
+    assert index.table is not None  # noqa: S101  # for mypy
     name, table = str(index.name), index.table.name
     columns = [column.name for column in index.columns]
     if found.dialect.name != "postgresql":
         if not is_there:
             op.create_index(name, table, columns)
         return
-    half = bool(found.bind.execute(INVALID, {"table": table, "name": name}).first())  # type: ignore[union-attr]
+    bind: Any = found.bind
+    is_half = bind.execute(INVALID, {"table": table, "name": name}).first() is not None
+    if is_there and not is_half:
+        return
     with op.get_context().autocommit_block():
-        if half:
+        # It waits for all that is under way, however long, and nobody waits for it.
+        op.execute("SET lock_timeout = 0")
+        if is_half:
             op.drop_index(name, table, postgresql_concurrently=True)
-        if half or not is_there:
-            op.create_index(name, table, columns, postgresql_concurrently=True)
+        op.create_index(name, table, columns, postgresql_concurrently=True)
+        op.execute(PATIENCE["postgresql"][0])

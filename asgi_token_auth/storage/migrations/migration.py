@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import CHAR, UUID, Connection, Table, Uuid
 from sqlalchemy.exc import DBAPIError
@@ -109,10 +110,13 @@ def _upgrade(target: Target) -> None:
 
 
 def _write_down(target: Target) -> str:
-    context = MigrationContext.configure(target.connection, opts={"version_table": VERSION_TABLE})
-    before = context.get_current_revision()
+    options = {"version_table": VERSION_TABLE}
+    now = MigrationContext.configure(target.connection, opts=options).get_current_revision()
     written = io.StringIO()
-    command.upgrade(_config(target, written), f"{before or 'base'}:head", sql=True)
+    config = _config(target, written)
+    if now == ScriptDirectory.from_config(config).get_current_head():
+        return ""
+    command.upgrade(config, f"{now or 'base'}:head", sql=True)
     return written.getvalue().strip()
 
 
