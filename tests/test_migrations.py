@@ -311,11 +311,11 @@ async def test_the_statements_printed_do_what_migrate_does(
     await run_sql(database_url, *plain)
 
     assert await version(database_url) == [("0001",)]
-    assert await command(database_url, "migrate", "--sql") == (0, "\n", "")
     async with second_database(database_url, tmp_path) as second:
-        auth = token_auth(second)
-        async with closing(auth):
-            await auth.migrate()
+        migrated, auth = token_auth(second), token_auth(database_url)
+        async with closing(migrated, auth):
+            assert await auth.migration_sql() == ""
+            await migrated.migrate()
         assert await schema(database_url) == await schema(second)
 
 
