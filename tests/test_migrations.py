@@ -6,10 +6,12 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import alembic
+import databases
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -19,8 +21,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
 from test_cli import COMMAND
 
-from asgi_token_auth import TokenAuth, users_table
-from asgi_token_auth.exceptions import DatabaseUnavailable, MigrationFailed
+from asgi_token_auth import TokenAuth
+from asgi_token_auth.exceptions import DatabaseUnavailable, MigrationFailed, SettingsError
 from asgi_token_auth.testing import Mailbox, settings
 
 GUIDE = Path(__file__).parent.parent / "docs/migrations.md"
@@ -417,8 +419,39 @@ async def test_a_database_that_is_down_is_told(tmp_path: Path) -> None:
     assert "hidden" not in error
 
 
-def test_users_with_columns_of_their_own_are_the_applications() -> None:
-    """What `users_table` made for an application belongs to its own history."""
-    users = users_table(sa.MetaData(), sa.Column("nick", sa.String(20)))
+async def test_the_applications_own_databases_object_is_good_for_it(database_url: str) -> None:
+    """Of what it was opened with, all but the pool's is used; the deadline is not."""
+    options = {} if database_url.startswith("sqlite") else {"min_size": 1, "max_size": 3}
+    pool = "" if database_url.startswith("sqlite") else "?min_size=1&ssl=false"
+    database = databases.Database(database_url + pool, **options)
+    auth = token_auth("", database=database, database_timeout=timedelta(milliseconds=10))
+    async with closing(auth):
+        await auth.migrate()
 
-    assert token_auth("sqlite:///x.db", users=users).settings.users is users
+    assert set(await schema(database_url)) == OWN
+
+
+async def test_the_extra_is_named_where_it_is_missing(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLAlchemy would complain much later, and of greenlet."""
+    for library in ("greenlet", "alembic"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, library, None)
+            for module in [name for name in sys.modules if "storage.migrations." in name]:
+                patch.delitem(sys.modules, module)
+            with pytest.raises(SettingsError, match=r"asgi_token_auth\[migrations\]"):
+                await token_auth(sqlite_url).migrate()
+
+
+async def test_users_in_another_schema_are_referred_to() -> None:
+    """PostgreSQL's schemas: the users' own, ours the default."""
+    async with own_database(POSTGRESQL, "postgresql") as url:
+        users = own_users("text").to_metadata(sa.MetaData(), schema="people")
+        auth = token_auth(url, users=users)
+        async with closing(auth):
+            await run_sql(url, "CREATE SCHEMA people", create_table(auth))
+            await auth.migrate()
+
+        foreign = (await schema(url))["tokens"]["foreign"]
+        assert [key["referred_schema"] for key in foreign] == ["people"]

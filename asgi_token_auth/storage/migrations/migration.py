@@ -13,7 +13,7 @@ from alembic.util import CommandError
 from sqlalchemy import CHAR, UUID, Connection, Table, Uuid
 from sqlalchemy.exc import DBAPIError
 
-from asgi_token_auth.exceptions import MigrationFailed
+from asgi_token_auth.exceptions import DatabaseUnavailable, MigrationFailed
 from asgi_token_auth.storage.database import Database
 from asgi_token_auth.storage.migrations.connecting import PATIENCE, connected, lock
 
@@ -77,7 +77,7 @@ class Migration:
         """Does what is to be done, one process at a time.
 
         Raises:
-            DatabaseUnavailable: no connection.
+            DatabaseUnavailable: no connection, or it was lost.
             MigrationFailed: the database refuses, or its tables are not this library's.
         """
         await self._with_connection(_upgrade)
@@ -101,6 +101,8 @@ class Migration:
                 )
             except DBAPIError as error:
                 raise MigrationFailed(f"the database refused: {error.orig}") from error
+            except OSError as error:
+                raise DatabaseUnavailable from error
             except CommandError as error:
                 raise MigrationFailed(str(error)) from error
 
