@@ -14,7 +14,7 @@ from databases import DatabaseURL
 from sqlalchemy import URL, Connection, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from asgi_token_auth.exceptions import DatabaseUnavailable
+from asgi_token_auth.exceptions import DatabaseUnavailable, SettingsError
 from asgi_token_auth.storage.dialects import SQLiteConnection
 from asgi_token_auth.storage.schema import LOCK_KEY
 
@@ -56,9 +56,13 @@ async def connected(
         name: the dialect's.
 
     Raises:
+        SettingsError: the driver is not installed.
         DatabaseUnavailable: it can't be had.
     """
-    engine = _sqlite(url) if name == "sqlite" else _server(url, options, name)
+    try:
+        engine = _sqlite(url) if name == "sqlite" else _server(url, options, name)
+    except ImportError as error:  # the application's own Database may have another driver
+        raise SettingsError(f"migrations need: pip install 'asgi_token_auth[{name}]'") from error
     async with contextlib.AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(engine.connect())
