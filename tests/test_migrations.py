@@ -391,6 +391,29 @@ async def test_an_index_that_was_interrupted_is_built_anew() -> None:
         assert await run_sql(url, invalid) == [(0,)]
 
 
+async def test_requests_go_on_while_an_index_is_built() -> None:
+    """Its builder waits for a long transaction; who logs in waits for neither."""
+    async with own_database(POSTGRESQL, "postgresql") as url:
+        auth = token_auth(url)
+        async with closing(auth):
+            await auth.create_tables()
+            await auth.accounts.sign_up(username="ada", password="secret")
+            await run_sql(url, "DROP INDEX ix_tokens_expires_at")
+            building = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            building += " AND query LIKE 'CREATE INDEX%' AND wait_event_type = 'Lock'"
+            async with connection_to(url) as writer:
+                await writer.execute(sa.text("UPDATE tokens SET expires_at = 0"))
+                migrating = asyncio.create_task(auth.migrate())
+                while not migrating.done() and not await run_sql(url, building):
+                    continue
+                assert not migrating.done()
+                assert await auth.accounts.log_in(username="ada", password="secret")
+                assert not migrating.done()
+            await migrating
+
+            assert await auth.migration_sql() == ""
+
+
 async def test_a_table_that_is_held_is_not_waited_for_long() -> None:
     """Requests would queue behind the change; and the next try succeeds."""
     async with own_database(POSTGRESQL, "postgresql") as url:
