@@ -232,6 +232,19 @@ async def test_the_applications_own_users_table_is_referred_to(
         assert await schema(database_url) == await schema(second)
 
 
+async def test_mariadbs_own_uuid_is_referred_to_as_well() -> None:
+    """SQLAlchemy makes an application's users so; printed, too, for another program to run."""
+    async with own_database(MYSQL, "mysql") as url:
+        auth = token_auth(url, users=own_users("uuid"))
+        async with connection_to(url) as connection:
+            await connection.run_sync(auth.users.create)
+        async with closing(auth):
+            assert "user_id UUID NOT NULL" in await auth.migration_sql()
+            await auth.migrate()
+            await auth.accounts.sign_up(email="ada@example.com", password="secret")
+        assert await differences(url, auth) == []
+
+
 async def test_tables_with_rows_of_create_tables_are_taken_over(database_url: str) -> None:
     """No row is lost, nothing is done twice, and tokens stay good."""
     auth = token_auth(database_url)

@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import CHAR, UUID, Connection, Table, Uuid
+from sqlalchemy import Connection, Table, Uuid, inspect
 from sqlalchemy.exc import DBAPIError
 
 from asgi_token_auth.exceptions import DatabaseUnavailable, MigrationFailed
@@ -36,12 +36,15 @@ class Target:
 
     @property
     def user_id(self) -> Any:
-        """The type of a column that refers to a user, as the library itself reads and writes it:
-        SQLAlchemy would take MariaDB's own UUID here, and CHAR(32) there."""
-        of_users = self.users.c.id.type
-        if isinstance(of_users, Uuid) and not isinstance(of_users, UUID):
-            return of_users.with_variant(CHAR(32), "mysql", "mariadb")
-        return of_users
+        """The type of a column that refers to a user."""
+        declared = self.users.c.id.type
+        if self.dialect != "mysql" or not isinstance(declared, Uuid):
+            return declared
+        # CHAR(32) as this library makes it, or MariaDB's own UUID as SQLAlchemy does: which, only
+        # the table knows.
+        columns = inspect(self.connection).get_columns(self.users.name, schema=self.users.schema)
+        found = next(column["type"] for column in columns if column["name"] == "id")
+        return declared.with_variant(found, "mysql", "mariadb")
 
     @property
     def options(self) -> dict[str, Any]:
