@@ -15,6 +15,7 @@ SMTP = ["aiosmtplib>=3"]
 REDIS = ["redis>=5.2,<8"]  # what limits can work with
 BCRYPT = ["bcrypt>=4.0.1,<5"]  # passlib 1.7.4 fails with bcrypt 5
 OTEL = ["opentelemetry-api>=1.30,<2"]
+MIGRATIONS = ["alembic>=1.14,<2", "greenlet>=3"]  # SQLAlchemy's async engine needs greenlet
 DEMO = ["uvicorn>=0.30", "websockets>=13"]
 # The peers and what they need; wrk is the system's.
 BENCHMARKS = [
@@ -48,6 +49,7 @@ TEST = [
     *SMTP,
     *REDIS,
     *OTEL,
+    *MIGRATIONS,
     *DEMO,
     "opentelemetry-sdk>=1.30,<2",
     "pytest>=8.3",
@@ -102,6 +104,7 @@ setup(
         "redis": REDIS,
         "bcrypt": BCRYPT,
         "otel": OTEL,
+        "migrations": MIGRATIONS,
         "demo": DEMO,
         "benchmarks": BENCHMARKS,
         "test": TEST,

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from starlette.applications import Starlette
@@ -18,9 +18,13 @@ from asgi_token_auth.endpoints.routes import build_app
 from asgi_token_auth.exceptions import SettingsError
 from asgi_token_auth.settings import Settings
 from asgi_token_auth.storage.database import Database
+from asgi_token_auth.storage.migrations import migration
 from asgi_token_auth.storage.schema import create_tables
 from asgi_token_auth.storage.tables import check_users_table, users_table
 from asgi_token_auth.wrapping import WrappedApp
+
+if TYPE_CHECKING:
+    from asgi_token_auth.storage.migrations.migration import Migration
 
 
 class TokenAuth:
@@ -144,6 +148,28 @@ class TokenAuth:
         """
         await create_tables(self._database, [self.users, *self.metadata.sorted_tables])
 
+    async def migrate(self) -> None:
+        """Brings the tables to the present schema, on a database that is in use: those of an empty
+        one, of an older version, and of `create_tables`. With the extra `migrations`.
+
+        The users table is made only where `users` was not given. Several processes may do this at
+        once. No deadline: building an index takes as long as it takes.
+
+        Raises:
+            SettingsError: the extra is not installed.
+            DatabaseUnavailable: no connection.
+            MigrationFailed: the database refuses, or its tables are not this library's.
+        """
+        await self._migration().run()
+
+    async def migration_sql(self) -> str:
+        """The statements that `migrate` would run on the database as it is now.
+
+        Raises:
+            SettingsError, DatabaseUnavailable, MigrationFailed: as `migrate`.
+        """
+        return await self._migration().sql()
+
     async def ready(self) -> Readiness:
         """Whether this process can serve, for a load balancer: true if the database answers within
         `database_timeout` and one more password may wait to be hashed. Raises nothing."""
@@ -182,6 +208,9 @@ class TokenAuth:
 
     async def __aexit__(self, *exception: object) -> None:
         await self.shutdown()
+
+    def _migration(self) -> "Migration":
+        return migration(self._database, self.users, with_users=self.settings.users is None)
 
     def _users_table(self) -> sqlalchemy.Table:
         return users_table() if self.settings.users is None else self.settings.users

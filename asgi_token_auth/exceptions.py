@@ -17,6 +17,7 @@
     │   ├── DatabaseUnavailable
     │   ├── HashingOverloaded
     │   └── BreachedPasswordsUnavailable
+    ├── MigrationFailed            the tables could not be brought to the present schema
     └── MailError                  a transport could not deliver a mail
         └── MailRefused            ... and never will
 
@@ -171,6 +172,12 @@ class BreachedPasswordsUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("The password can't be checked now, please try again")
+
+
+class MigrationFailed(TokenAuthError):
+    """The tables could not be brought to the present schema; the message says why."""
+
+    code = "migration_failed"
 
 
 class MailError(TokenAuthError):

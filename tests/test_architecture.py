@@ -27,6 +27,7 @@ STARLETTE_BANDS = {"auth", "wrapping", "endpoints", "middleware", "lifespan", "s
 DOORS = {
     "databases": {"storage"},
     "sqlalchemy": {"storage", "auth", "assembly"},
+    "alembic": {"storage"},
     "passlib": {"passwords"},
     "bcrypt": {"passwords"},
     "jose": {"tokens"},

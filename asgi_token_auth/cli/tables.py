@@ -1,4 +1,4 @@
-"""create-tables, purge, purge-expired."""
+"""create-tables, migrate, purge, purge-expired."""
 
 import argparse
 from typing import Any
@@ -9,6 +9,9 @@ from asgi_token_auth.cli.commands import add_command
 
 def add_commands(commands: Any) -> None:
     add_command(commands, "create-tables", "create the tables that are not there yet", _create)
+    present = "bring the tables to the present schema (extra: migrations)"
+    migrate = add_command(commands, "migrate", present, _migrate)
+    migrate.add_argument("--sql", action="store_true", help="print the statements, run none")
     everything = "delete all that is over: expired tokens, old mails, events and news"
     add_command(commands, "purge", everything, _purge)
     add_command(commands, "purge-expired", "delete expired tokens", _purge_expired)
@@ -16,6 +19,13 @@ def add_commands(commands: Any) -> None:
 
 async def _create(auth: TokenAuth, options: argparse.Namespace) -> str:
     await auth.create_tables()
+    return "ok"
+
+
+async def _migrate(auth: TokenAuth, options: argparse.Namespace) -> str:
+    if options.sql:
+        return await auth.migration_sql()
+    await auth.migrate()
     return "ok"
 
 

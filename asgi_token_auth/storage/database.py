@@ -51,7 +51,7 @@ class Database:
     ) -> None:
         self._given = database if isinstance(database, databases.Database) else None
         text = str(database.url) if isinstance(database, databases.Database) else database
-        self._url, self.dialect = read_url(text)
+        self.url, self.dialect = read_url(text)
         self._connections = connections
         self.timeout = timeout
         self.revocations: Revocations | None = None
@@ -59,6 +59,11 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._start_workers()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the application opened its own `databases.Database` with."""
+        return {} if self._given is None else self._given.options
 
     @property
     def holds_connections(self) -> bool:
@@ -212,7 +217,7 @@ class Database:
         if self._given is not None:
             return self._given
         try:
-            return databases.Database(self._url, **self.dialect.options(self._connections + 2))
+            return databases.Database(self.url, **self.dialect.options(self._connections + 2))
         except ImportError as error:
             extra = self.dialect.extra
             raise SettingsError(

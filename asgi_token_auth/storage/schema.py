@@ -9,7 +9,8 @@ from asgi_token_auth.storage.database import Database, Session
 from asgi_token_auth.storage.dialects import Dialect
 
 # Processes that start together would create the tables together: PostgreSQL fails one of them.
-LOCKS = {"postgresql": "SELECT pg_advisory_xact_lock(7036874417766)"}
+LOCK_KEY = 7036874417766
+LOCKS = {"postgresql": f"SELECT pg_advisory_xact_lock({LOCK_KEY})"}
 INDEX_EXISTS = {
     "mysql": "SELECT COUNT(*) FROM information_schema.statistics WHERE"
     " table_schema = DATABASE() AND table_name = :table AND index_name = :name",
