@@ -303,6 +303,19 @@ async def test_somebody_elses_table_is_left_alone(database_url: str) -> None:
     assert [c["name"] for c in (await schema(database_url))["events"]["columns"]] == ["id", "place"]
 
 
+async def test_a_users_table_without_our_columns_is_left_alone(sqlite_url: str) -> None:
+    """What must be unique is never added: an application's table is to be given as `users`."""
+    users = "CREATE TABLE users (id INTEGER PRIMARY KEY, hashed_password TEXT NOT NULL)"
+    await run_sql(sqlite_url, users)
+    auth = token_auth(sqlite_url)
+
+    async with closing(auth):
+        with pytest.raises(MigrationFailed, match="'users' without a column 'email'"):
+            await auth.migrate()
+
+    assert set(await schema(sqlite_url)) == {"users"}
+
+
 async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     """One does it, the other finds it done."""
     answers = await asyncio.gather(*(command(database_url, "migrate") for _ in range(2)))
