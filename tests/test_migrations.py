@@ -303,6 +303,19 @@ async def test_somebody_elses_table_is_left_alone(database_url: str) -> None:
     assert [c["name"] for c in (await schema(database_url))["events"]["columns"]] == ["id", "place"]
 
 
+async def test_a_users_table_without_our_columns_is_left_alone(sqlite_url: str) -> None:
+    """What must be unique is never added: an application's table is to be given as `users`."""
+    users = "CREATE TABLE users (id INTEGER PRIMARY KEY, hashed_password TEXT NOT NULL)"
+    await run_sql(sqlite_url, users)
+    auth = token_auth(sqlite_url)
+
+    async with closing(auth):
+        with pytest.raises(MigrationFailed, match="'users' without a column 'email'"):
+            await auth.migrate()
+
+    assert set(await schema(sqlite_url)) == {"users"}
+
+
 async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     """One does it, the other finds it done."""
     answers = await asyncio.gather(*(command(database_url, "migrate") for _ in range(2)))
@@ -427,18 +440,32 @@ async def test_requests_go_on_while_an_index_is_built() -> None:
             assert await auth.migration_sql() == ""
 
 
-async def test_a_table_that_is_held_is_not_waited_for_long() -> None:
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+async def test_a_table_that_is_held_is_not_waited_for_long(kind: str) -> None:
     """Requests would queue behind the change; and the next try succeeds."""
-    async with own_database(POSTGRESQL, "postgresql") as url:
+    async with own_database(POSTGRESQL if kind == "postgresql" else MYSQL, kind) as url:
         auth = token_auth(url)
         async with closing(auth):
             await auth.create_tables()
             await run_sql(url, "ALTER TABLE tokens DROP COLUMN name")
             async with connection_to(url) as reader:
                 await reader.execute(sa.text("SELECT * FROM tokens"))
-                with pytest.raises(MigrationFailed, match="lock timeout"):
+                with pytest.raises(MigrationFailed, match=r"(?i)lock (wait )?timeout"):
                     await auth.migrate()
             await auth.migrate()
+
+
+async def test_one_process_may_migrate_several_databases_at_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Each gets its own tables, though Alembic has one context in a process."""
+    async with second_database(database_url, tmp_path) as second:
+        one, other = token_auth(database_url), token_auth(second)
+        async with closing(one, other):
+            await asyncio.gather(one.migrate(), other.migrate(), one.migrate())
+
+        assert await schema(database_url) == await schema(second)
+        assert await version(second) == [("0001",)]
 
 
 async def test_a_database_that_is_down_is_told(tmp_path: Path) -> None:

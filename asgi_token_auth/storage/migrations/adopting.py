@@ -36,7 +36,7 @@ def add_missing(found: Inspector, table: Table) -> None:
     there = {column["name"] for column in found.get_columns(table.name)}
     missing = [column for column in table.columns if column.name not in there]
     for column in missing:
-        if not column.nullable:
+        if column.unique or not column.nullable:
             raise MigrationFailed(
                 f"there is a table {table.name!r} without a column {column.name!r}:"
                 " it is not this library's"

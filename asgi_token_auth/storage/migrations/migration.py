@@ -1,7 +1,10 @@
 """One way to the present schema, run or written down: the door to Alembic."""
 
+import asyncio
+import contextlib
 import io
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,10 +18,18 @@ from sqlalchemy.exc import DBAPIError
 
 from asgi_token_auth.exceptions import DatabaseUnavailable, MigrationFailed
 from asgi_token_auth.storage.database import Database
-from asgi_token_auth.storage.migrations.connecting import PATIENCE, connected, lock
+from asgi_token_auth.storage.migrations.connecting import (
+    PATIENCE,
+    POLL_SECONDS,
+    connected,
+    lock,
+)
 
 T = TypeVar("T")
 
+# The one thing here that is the process's and not a TokenAuth's, because Alembic's `op` and
+# `context` are: two migrations under way would write each into the other's database.
+ALEMBIC = threading.Lock()
 VERSION_TABLE = "asgi_token_auth_version"
 
 
@@ -99,15 +110,27 @@ class Migration:
         async with connected(self._database.url, self._database.options, name) as connection:
             try:
                 await lock(connection, name)
-                return await connection.run_sync(
-                    lambda sync: work(Target(sync, name, self._users, self._with_users))
-                )
+                async with _alembic():
+                    return await connection.run_sync(
+                        lambda sync: work(Target(sync, name, self._users, self._with_users))
+                    )
             except DBAPIError as error:
                 raise MigrationFailed(f"the database refused: {error.orig}") from error
             except OSError as error:
                 raise DatabaseUnavailable from error
             except CommandError as error:
                 raise MigrationFailed(str(error)) from error
+
+
+@contextlib.asynccontextmanager
+async def _alembic() -> AsyncIterator[None]:
+    # Not waited for in the thread: its holder may be a task of this very loop.
+    while not ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110
+        await asyncio.sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        ALEMBIC.release()
 
 
 def _upgrade(target: Target) -> None:
