@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from asgi_token_auth.auth import TokenAuth
-from asgi_token_auth.cli import outbox, tables, users
+from asgi_token_auth.cli import import_users, outbox, tables, users
 from asgi_token_auth.cli.application import load
+from asgi_token_auth.cli.commands import Partly
 from asgi_token_auth.exceptions import SettingsError, TokenAuthError
 
 DESCRIPTION = (
@@ -17,11 +18,13 @@ DESCRIPTION = (
     " or are those of the TokenAuth that --app names."
 )
 DATABASE = "TOKEN_AUTH_DATABASE"
-ROOMS = (tables, users, outbox)
+ROOMS = (tables, users, import_users, outbox)
+PARTLY_DONE = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 when it is done, 1 when it is refused or fails."""
+    """Runs one command; 0 when it is done, 1 when it is refused or fails, 3 when an import
+    refused some of its users."""
     options = _parser().parse_args(arguments)
     if options.command == "generate-secret":
         print(secrets.token_urlsafe(48))
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"asgi-token-auth: {error}", file=sys.stderr)
         return 1
     print(report)
-    return 0
+    return PARTLY_DONE if isinstance(report, Partly) else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -47,6 +47,12 @@ class Dialect:
         """The rows of a query, straight from the driver."""
         return await connection.raw_connection.fetch(text, *values)
 
+    async def execute_many(
+        self, connection: Connection, text: str, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Runs one statement for each of the rows."""
+        await connection.raw_connection.executemany(text, rows)
+
     def drop(self, connection: Connection) -> None:
         """Ends a connection at once, and tells nobody."""
         connection.raw_connection.terminate()
@@ -98,6 +104,12 @@ class SQLite(Dialect):
         # One hop to the connection's thread and back, where a cursor takes three.
         return await connection.raw_connection.execute_fetchall(text, values)
 
+    async def execute_many(
+        self, connection: Connection, text: str, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        async with connection.raw_connection.executemany(text, rows):
+            pass
+
     def drop(self, connection: Connection) -> None:
         pass  # a file's connection is closed when it is given back
 
@@ -144,6 +156,12 @@ class MySQL(Dialect):
         async with connection.raw_connection.cursor() as cursor:
             await cursor.execute(text, values)
             return await cursor.fetchall()
+
+    async def execute_many(
+        self, connection: Connection, text: str, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        async with connection.raw_connection.cursor() as cursor:
+            await cursor.executemany(text, rows)
 
     async def changed(self, connection: Connection, statement: Any, values: Any = None) -> int:
         await connection.execute(statement)
