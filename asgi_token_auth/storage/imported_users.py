@@ -43,7 +43,7 @@ class ImportedUsers:
         told = (*self.names, "hashed_password")
         columns = [self._table.c[column] for column in told]
         rows = await session.all(select(*columns).where(self._table.c[name].in_(values)))
-        return [dict(zip(told, row, strict=True)) for row in rows]
+        return [{name: row[place] for place, name in enumerate(told)} for row in rows]
 
     async def insert(self, session: Session, rows: Iterable[Row], *, keep_ids: bool) -> None:
         """New users.
