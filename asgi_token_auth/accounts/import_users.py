@@ -145,6 +145,7 @@ class Import:
         return [outcome for row in rows for outcome in await self._store([row])]
 
     async def _put(self, session: Session, rows: list[Row]) -> list[str]:
+        await self._users.prepare(session)
         outcomes = self._sort(rows, await self._known(session, rows))
         fresh = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome == IMPORTED]
         await self._users.insert(session, fresh, keep_ids=self._options.keep_ids)
