@@ -27,7 +27,7 @@ from passlib.hash import (
     pbkdf2_sha512,
     scrypt,
 )
-from sqlalchemy import JSON, Boolean, Column, Integer, MetaData, String
+from sqlalchemy import JSON, Boolean, CheckConstraint, Column, Integer, MetaData, String
 from test_cli import COMMAND, run
 
 from asgi_token_auth import TokenAuth, users_table
@@ -43,6 +43,7 @@ CONTEXT = CryptContext(
         "django_argon2",
         "django_bcrypt_sha256",
         "django_pbkdf2_sha256",
+        "django_disabled",
         "plaintext",
     ],
     deprecated="auto",
@@ -84,11 +85,13 @@ chosen = SimpleNamespace()  # .auth is what --app names
 
 
 def own_users() -> Any:
-    columns: list[Column[Any]] = [
+    columns: list[Any] = [
         Column("name", String(20), nullable=False),
         Column("visits", Integer),
         Column("is_staff", Boolean),
         Column("tags", JSON),
+        Column("nick", String(20), unique=True),
+        CheckConstraint("visits >= 0"),
     ]
     return users_table(MetaData(), *columns)
 
@@ -309,6 +312,28 @@ async def test_a_csv_file_fills_columns_of_ones_own(database_url: str, tmp_path:
         assert dan.confirmed_at is None
         answer = await service.log_in("d@example.com")
         assert (answer.status_code, "not confirmed yet" in answer.text) == (401, True)
+
+
+async def test_what_only_the_database_refuses_stands_in_nobody_elses_way(
+    database_url: str, tmp_path: Path
+) -> None:
+    """A batch with one bad row is the others' batch too."""
+    command = await command_on(database_url, tmp_path, users=own_users())
+    given = lines(
+        user("a@example.com", name="Ada", nick="x"),
+        user("b@example.com", name="Bob", nick="x"),
+        user("c@example.com", name="Carl", visits=-1),
+        user("d@example.com", name="Dan", nick="y"),
+    )
+
+    result = await command(given=given)
+
+    assert result.stdout.splitlines() == [
+        "2 imported",
+        "0 already there",
+        "1 refused: nick has already been taken",
+        "1 refused: a constraint of the users table is against it",
+    ]
 
 
 def quoted(stored: str) -> str:

@@ -21,7 +21,7 @@ BATCH = 500
 IMPORTED, THERE = "imported", "already there"
 MOST_REASONS = 50
 OTHER_REASONS = "other reasons"
-REFUSED_BY_DATABASE = "refused by the database: a constraint of your own, perhaps"
+REFUSED_BY_DATABASE = "a constraint of the users table is against it"
 
 Row = dict[str, Any]
 

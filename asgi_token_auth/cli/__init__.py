@@ -20,11 +20,12 @@ DESCRIPTION = (
 DATABASE = "TOKEN_AUTH_DATABASE"
 ROOMS = (tables, users, import_users, outbox)
 PARTLY_DONE = 3
+INTERRUPTED = 130  # as shells have it: 128, and SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 when it is done, 1 when it is refused or fails, 3 when an import
-    refused some of its users."""
+    refused some of its users, 130 when it is stopped from the keyboard."""
     options = _parser().parse_args(arguments)
     if options.command == "generate-secret":
         print(secrets.token_urlsafe(48))
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TokenAuthError as error:
         print(f"asgi-token-auth: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("asgi-token-auth: stopped", file=sys.stderr)
+        return INTERRUPTED
     print(report)
     return PARTLY_DONE if isinstance(report, Partly) else 0
 

@@ -182,6 +182,8 @@ class MySQL(Dialect):
 
     def is_refusal(self, error: BaseException) -> bool:
         code = _mysql_code(error)
+        if code in (3819, 4025):  # a CHECK, on MySQL and on MariaDB
+            return True
         return code is not None and 1000 <= code < 2000 and code not in (1040, 1053, 1077, 1079)
 
 
