@@ -16,6 +16,7 @@ with warnings.catch_warnings():
     # passlib 1.7.4 reads `crypt` (until Python 3.12) and `argon2.__version__`: both only warn.
     warnings.simplefilter("ignore", DeprecationWarning)
     from passlib.context import CryptContext
+    from passlib.registry import get_crypt_handler
 
 from asgi_token_auth.exceptions import HashingOverloaded, SettingsError
 
@@ -27,6 +28,28 @@ ARGON2_MINIMUM = {"memory_cost": 19456, "time_cost": 2, "parallelism": 1}
 """argon2id as the OWASP Password Storage Cheat Sheet has it: 19 MiB, 2 rounds, 1 lane."""
 
 HASHING_NICENESS = 19
+UNPROVEN = "is of a scheme that password_context has, but can't verify here"
+NO_HASH = "is no whole hash of a scheme that passlib knows (a password itself is never taken)"
+# What people bring along, the most particular first.
+IMPORTED_SCHEMES = (
+    "django_pbkdf2_sha256",
+    "django_pbkdf2_sha1",
+    "django_argon2",
+    "django_bcrypt_sha256",
+    "django_bcrypt",
+    "django_salted_sha1",
+    "django_salted_md5",
+    "argon2",
+    "bcrypt_sha256",
+    "bcrypt",
+    "pbkdf2_sha512",
+    "pbkdf2_sha256",
+    "pbkdf2_sha1",
+    "scrypt",
+    "sha512_crypt",
+    "sha256_crypt",
+    "phpass",
+)
 LEGACY_SCHEMES = ("pbkdf2_sha256", "pbkdf2_sha512", "scrypt")
 
 
@@ -93,6 +116,7 @@ class PasswordHasher:
         # Somebody nobody is: verifying against it costs what a wrong password costs. Making it
         # proves that the scheme works, and warms it: the first hash of a process is the slowest.
         self._nobody = self._self_test()
+        self._proven: set[str] = set()
 
     @property
     def maximum_bytes(self) -> int | None:
@@ -125,6 +149,25 @@ class PasswordHasher:
         """
         return await self._run(lambda: self._verify(password, stored))
 
+    async def hash_fault(self, stored: str) -> str | None:
+        """Why a hash that was made elsewhere can't be taken; None: passwords verify against it.
+
+        Raises:
+            HashingOverloaded: the queue is full.
+        """
+        scheme = self._context.identify(stored)
+        if scheme is None:
+            missing = _imported_scheme(stored)
+            return f"is {missing}: add it to password_context's schemes" if missing else NO_HASH
+        if not _is_whole(self._context.handler(scheme), stored):
+            return NO_HASH
+        if scheme not in self._proven:
+            # Once for each scheme: the package behind it may be missing.
+            if not await self._run(lambda: self._is_verifiable(stored)):
+                return UNPROVEN
+            self._proven.add(scheme)
+        return None
+
     def close(self) -> None:
         """Lets the threads end once their work is done."""
         self._executor.shutdown(wait=False)
@@ -140,6 +183,14 @@ class PasswordHasher:
             self._context.verify("", self._nobody)
             return Verification(False, None)
         return Verification(bool(valid) and stored is not None, new_hash)
+
+    def _is_verifiable(self, stored: str) -> bool:
+        try:
+            self._context.verify("a password", stored)
+        except Exception as error:
+            logger.warning("an imported hash can't be verified: %s", type(error).__name__)
+            return False
+        return True
 
     async def _run(self, work: Callable[[], T]) -> T:
         if not self.has_room:
@@ -171,6 +222,28 @@ class PasswordHasher:
         if not works:
             raise SettingsError("password_context does not verify what it hashed")
         return stored
+
+
+def _imported_scheme(stored: str) -> str:
+    """The scheme of a hash that the context does not know."""
+    for name in IMPORTED_SCHEMES:
+        handler = get_crypt_handler(name)
+        if handler.identify(stored) and _is_whole(handler, stored):
+            return name
+    return ""
+
+
+def _is_whole(handler: Any, stored: str) -> bool:
+    """Whether it is a hash, and not plain text, a marker of a disabled account, or cut off."""
+    if "plaintext" in handler.name or handler.is_disabled:
+        return False
+    try:
+        handler.needs_update(stored)
+        # A wrapper of another scheme has no from_string.
+        parsed = handler.from_string(stored) if hasattr(handler, "from_string") else None
+    except Exception:
+        return False
+    return parsed is None or parsed.checksum is not None
 
 
 def _give_way() -> None:

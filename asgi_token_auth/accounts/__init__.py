@@ -1,10 +1,13 @@
 """What can be done with an account. HTTP, the command line and code go through this one door."""
 
+from collections.abc import AsyncIterable, Callable
 from typing import Any
 
 from asgi_token_auth.accounts.account import Login, delete_account, update_account
 from asgi_token_auth.accounts.confirm import confirm
 from asgi_token_auth.accounts.fields import Changes
+from asgi_token_auth.accounts.import_users import Import, ImportReport, Record, Refused
+from asgi_token_auth.accounts.imported_user import ImportOptions
 from asgi_token_auth.accounts.issuing import IssuedToken
 from asgi_token_auth.accounts.log_in import log_in
 from asgi_token_auth.accounts.mail_request import request_password_reset, resend_confirmation
@@ -24,9 +27,21 @@ from asgi_token_auth.storage.events import Event
 from asgi_token_auth.storage.tokens import Token
 from asgi_token_auth.storage.users import User
 
-__all__ = ["Accounts", "Changes", "Client", "IssuedToken", "Login", "Parts", "Scope"]
+__all__ = [
+    "Accounts",
+    "Changes",
+    "Client",
+    "ImportOptions",
+    "ImportReport",
+    "IssuedToken",
+    "Login",
+    "Parts",
+    "Record",
+    "Scope",
+]
 
 NOBODY = Client()
+AS_THEY_ARE = ImportOptions()
 
 
 class Accounts:
@@ -121,6 +136,22 @@ class Accounts:
             return None
         stored = await self._parts.database.read(lambda s: self._parts.users.by_id(s, key))
         return stored.user if stored else None
+
+    async def import_users(
+        self,
+        records: AsyncIterable[Record],
+        options: ImportOptions = AS_THEY_ARE,
+        *,
+        on_refused: Refused = lambda record, reason: None,
+        on_batch: Callable[[ImportReport], None] = lambda report: None,
+    ) -> ImportReport:
+        """Takes over users with their password hashes. Who is there already with the same hash
+        counts as done, and nothing is overwritten.
+
+        Raises:
+            DatabaseUnavailable, HashingOverloaded: begin again; what was imported stays.
+        """
+        return await Import(self._parts, options, on_refused, on_batch).run(records)
 
     async def purge(self) -> dict[str, int]:
         """Deletes all that is over: expired tokens, old mails, events and news; how many each."""

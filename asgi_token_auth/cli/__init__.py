@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from asgi_token_auth.auth import TokenAuth
-from asgi_token_auth.cli import outbox, tables, users
+from asgi_token_auth.cli import import_users, outbox, tables, users
 from asgi_token_auth.cli.application import load
+from asgi_token_auth.cli.commands import Partly
 from asgi_token_auth.exceptions import SettingsError, TokenAuthError
 
 DESCRIPTION = (
@@ -17,11 +18,14 @@ DESCRIPTION = (
     " or are those of the TokenAuth that --app names."
 )
 DATABASE = "TOKEN_AUTH_DATABASE"
-ROOMS = (tables, users, outbox)
+ROOMS = (tables, users, import_users, outbox)
+PARTLY_DONE = 3
+INTERRUPTED = 130  # as shells have it: 128, and SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 when it is done, 1 when it is refused or fails."""
+    """Runs one command; 0 when it is done, 1 when it is refused or fails, 3 when an import
+    refused some of its users, 130 when it is stopped from the keyboard."""
     options = _parser().parse_args(arguments)
     if options.command == "generate-secret":
         print(secrets.token_urlsafe(48))
@@ -31,8 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TokenAuthError as error:
         print(f"asgi-token-auth: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("asgi-token-auth: stopped", file=sys.stderr)
+        return INTERRUPTED
     print(report)
-    return 0
+    return PARTLY_DONE if isinstance(report, Partly) else 0
 
 
 def _parser() -> argparse.ArgumentParser:

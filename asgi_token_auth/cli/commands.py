@@ -6,6 +6,13 @@ from typing import Any
 
 from asgi_token_auth.auth import TokenAuth
 
+
+class Partly(str):
+    """What is printed when some of the work was refused: the exit status tells, too."""
+
+    __slots__ = ()
+
+
 Run = Callable[[TokenAuth, argparse.Namespace], Awaitable[str]]
 
 

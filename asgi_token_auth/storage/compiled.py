@@ -4,7 +4,7 @@ Compiling a statement costs more than running it, and `databases` compiles at ea
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from databases.core import Connection
@@ -37,13 +37,20 @@ class CompiledStatement:
 
     async def run(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
         """The rows, each by its columns' names, with the values that the column types make."""
+        rows = await self._dialect.fetch(connection, self._text, self._arguments(values))
+        return [self._read(row) for row in rows]
+
+    async def run_many(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Runs an insert once for each row, in few trips to the server."""
+        arguments = [self._arguments(row) for row in rows]
+        await self._dialect.execute_many(connection, self._text, arguments)
+
+    def _arguments(self, values: Mapping[str, Any]) -> list[Any]:
         given = {**self._fixed, **values}
-        arguments = [
+        return [
             given[name] if write is None or given[name] is None else write(given[name])
             for name, write in self._values
         ]
-        rows = await self._dialect.fetch(connection, self._text, arguments)
-        return [self._read(row) for row in rows]
 
     def _read(self, row: Any) -> Row:
         return {

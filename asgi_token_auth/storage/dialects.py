@@ -47,6 +47,12 @@ class Dialect:
         """The rows of a query, straight from the driver."""
         return await connection.raw_connection.fetch(text, *values)
 
+    async def execute_many(
+        self, connection: Connection, text: str, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Runs one statement for each of the rows."""
+        await connection.raw_connection.executemany(text, rows)
+
     def drop(self, connection: Connection) -> None:
         """Ends a connection at once, and tells nobody."""
         connection.raw_connection.terminate()
@@ -98,6 +104,12 @@ class SQLite(Dialect):
         # One hop to the connection's thread and back, where a cursor takes three.
         return await connection.raw_connection.execute_fetchall(text, values)
 
+    async def execute_many(
+        self, connection: Connection, text: str, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        async with connection.raw_connection.executemany(text, rows):
+            pass
+
     def drop(self, connection: Connection) -> None:
         pass  # a file's connection is closed when it is given back
 
@@ -145,6 +157,12 @@ class MySQL(Dialect):
             await cursor.execute(text, values)
             return await cursor.fetchall()
 
+    async def execute_many(
+        self, connection: Connection, text: str, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        async with connection.raw_connection.cursor() as cursor:
+            await cursor.executemany(text, rows)
+
     async def changed(self, connection: Connection, statement: Any, values: Any = None) -> int:
         await connection.execute(statement)
         return int(await connection.fetch_val("SELECT ROW_COUNT()"))
@@ -164,6 +182,8 @@ class MySQL(Dialect):
 
     def is_refusal(self, error: BaseException) -> bool:
         code = _mysql_code(error)
+        if code in (3819, 4025):  # a CHECK, on MySQL and on MariaDB
+            return True
         return code is not None and 1000 <= code < 2000 and code not in (1040, 1053, 1077, 1079)
 
 

@@ -70,6 +70,14 @@ class Session:
         """
         return await self._guarded(self._connection.execute(statement, values))
 
+    async def insert_many(self, statement: CompiledStatement, rows: list[Row]) -> None:
+        """Inserts many rows by one statement.
+
+        Raises:
+            UniqueViolation: one of them is there already.
+        """
+        await self._guarded(statement.run_many(self._connection, rows))
+
     async def change(self, statement: Any) -> int:
         """How many rows an UPDATE or DELETE changed.
 

@@ -1,7 +1,9 @@
 """The application's own columns of the users table, as JSON knows them: what a value must be to be
 stored as it is, and the same said in words that clients can be told."""
 
+import json
 import sys
+import uuid
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import JSON, Column, Double, Enum, SmallInteger, Uuid
@@ -9,6 +11,8 @@ from sqlalchemy.types import TypeDecorator
 
 LARGEST_DOUBLE = sys.float_info.max
 LARGEST_SINGLE = 3.4028234e38
+# As str() and PostgreSQL write them.
+_BOOLEANS = {"True": "true", "t": "true", "False": "false", "f": "false"}
 DEEPEST_JSON = 30  # MariaDB refuses what is deeper than 32
 TEXT_CHARACTERS = 65_535 // 4  # MySQL's TEXT, in the longest encoding
 
@@ -69,6 +73,26 @@ def fits(column_type: Any, value: Any) -> bool:
         largest = LARGEST_DOUBLE if isinstance(column_type, Double) else LARGEST_SINGLE
         return type(value) in (int, float) and -largest <= value <= largest
     return expected is bool and type(value) is bool
+
+
+def read_value(column_type: Any, value: Any) -> Any:
+    """A value from elsewhere as the column has it: CSV knows only text, and MySQL and SQLite say
+    1 for true.
+
+    Raises:
+        ValueError: the column can't hold it.
+    """
+    kind = _kind(column_type)
+    if isinstance(value, str) and kind in ("integer", "number", "boolean", "json", "list"):
+        value = json.loads(_BOOLEANS.get(value, value) if kind == "boolean" else value)
+    if kind == "boolean" and value in (0, 1):
+        value = bool(value)
+    if kind == "uuid":
+        value = uuid.UUID(str(value))
+        return value if column_type.as_uuid else str(value)
+    if not fits(column_type, value):
+        raise ValueError
+    return value
 
 
 def is_storable_text(value: object) -> bool:

@@ -75,7 +75,7 @@ class Users:
         self.table = table
         self.has_email = "email" in table.c
         self.has_username = "username" in table.c
-        self._extra = [name for name in table.c.keys() if name not in OWN_USER_COLUMNS]  # noqa: SIM118
+        self.extra = [name for name in table.c.keys() if name not in OWN_USER_COLUMNS]  # noqa: SIM118
         self.writable = self._writable(writable)
         keys = [name for name in ("id", "email", "username") if name in table.c]
         self._by = {name: CompiledStatement(self._where(name), dialect) for name in keys}
@@ -86,7 +86,7 @@ class Users:
     @property
     def fields(self) -> list[UserField]:
         """What the application's own columns hold, for those who tell clients of it."""
-        extra = (self.table.c[name] for name in self._extra)
+        extra = (self.table.c[name] for name in self.extra)
         return [describe_field(column, column.name in self.writable) for column in extra]
 
     @property
@@ -137,10 +137,14 @@ class Users:
         Raises:
             UniqueViolation: the e-mail address or username is another's.
         """
-        row = {**self._new_key(), **self._made("default"), **values}
+        row = self.new_row(values)
         key = await session.insert(self.table.insert().values(**row))
         stored = await self.by_id(session, row.get("id", key))
         return cast(StoredUser, stored).user  # inserted a statement ago, in this transaction
+
+    def new_row(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a new user's columns, with those that nobody gave but Python makes."""
+        return {**self._new_key(), **self._made("default"), **values}
 
     async def update(self, session: Session, user_id: UserId, values: Mapping[str, Any]) -> int:
         """Changes a user; how many rows were changed.
@@ -171,8 +175,8 @@ class Users:
             username=values["username"] if self.has_username else None,
             confirmed_at=values["confirmed_at"],
             # Read only: one user is shared by all requests that are served meanwhile.
-            fields=MappingProxyType({name: values[name] for name in self._extra})
-            if self._extra
+            fields=MappingProxyType({name: values[name] for name in self.extra})
+            if self.extra
             else NO_FIELDS,
         )
 
@@ -215,9 +219,9 @@ class Users:
 
     def _writable(self, given: Sequence[str] | None) -> tuple[str, ...]:
         if given is None:
-            columns = (self.table.c[name] for name in self._extra)
+            columns = (self.table.c[name] for name in self.extra)
             return tuple(column.name for column in columns if _is_plain_text(column))
-        unknown = [name for name in given if name not in self._extra]
+        unknown = [name for name in given if name not in self.extra]
         if unknown:
             raise SettingsError(
                 f"user_fields names {unknown[0]!r}, which is no extra column of users"
