@@ -1,8 +1,13 @@
 """Units of work: all or nothing, within a deadline, on connections that come back."""
 
 import asyncio
+import contextlib
 import gc
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import databases
 import httpx
@@ -16,6 +21,7 @@ from starlette.routing import Route
 from asgi_token_auth import TokenAuth
 from asgi_token_auth.exceptions import DatabaseUnavailable
 from asgi_token_auth.storage.database import Database, Session
+from asgi_token_auth.storage.dialects import SQLiteConnection
 from asgi_token_auth.testing import Mailbox
 from asgi_token_auth.testing import settings as settings_for_tests
 
@@ -239,3 +245,19 @@ async def test_the_applicationsown_database_is_shared_and_left_open(database_url
             assert await service.is_good((await service.new_user())["token"])
         assert own.is_connected
         assert await own.fetch_val("SELECT COUNT(*) FROM users") == 1
+
+
+def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """As workers do that start together: one of them switches it to WAL."""
+
+    def open_and_write(path: Path, together: threading.Barrier) -> None:
+        together.wait()
+        with contextlib.closing(sqlite3.connect(path, factory=SQLiteConnection)) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
+
+    with ThreadPoolExecutor(6) as threads:
+        for number in range(150):
+            together = threading.Barrier(6)
+            path = tmp_path / f"{number}.db"
+            for opened in [threads.submit(open_and_write, path, together) for _ in range(6)]:
+                opened.result()

@@ -1,6 +1,7 @@
 """What differs between SQLite, PostgreSQL and MariaDB/MySQL."""
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from sqlalchemy.dialects.mysql import pymysql
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite import pysqlite
 
+from asgi_token_auth.clock import elapsed
 from asgi_token_auth.exceptions import SettingsError
 
 SQLITE_BUSY_SECONDS = 5.0
@@ -21,9 +23,22 @@ class SQLiteConnection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.execute(f"PRAGMA busy_timeout = {int(SQLITE_BUSY_SECONDS * 1000)}").close()
-        self.execute("PRAGMA journal_mode = WAL").close()
+        self._switch_to_wal()
         self.execute("PRAGMA synchronous = NORMAL").close()
         self.execute("PRAGMA foreign_keys = ON").close()
+
+    def _switch_to_wal(self) -> None:
+        """Again while it is locked: of several that open a new file at once, one switches it, and
+        for the others SQLite does not wait here, whatever busy_timeout says."""
+        give_up_at = elapsed() + SQLITE_BUSY_SECONDS
+        while True:
+            try:
+                self.execute("PRAGMA journal_mode = WAL").close()
+                return
+            except sqlite3.OperationalError as error:
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or elapsed() > give_up_at:
+                    raise
+            time.sleep(0.005)  # in the connection's own thread
 
 
 class Dialect:
