@@ -57,6 +57,8 @@ TEST = [
     "pytest-cov>=6",
     "hypothesis>=6.100",
     "schemathesis>=4,<5",
+    "playwright>=1.49",
+    "fastapi-swagger>=0.4.64",
     "openapi-spec-validator>=0.7",
     "jsonschema>=4.18",
     "aiosmtpd>=1.4.6",
@@ -78,7 +80,11 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["asgi_token_auth", "asgi_token_auth.*"]),
-    package_data={"asgi_token_auth": ["py.typed"], "asgi_token_auth.mail": ["templates/*"]},
+    package_data={
+        "asgi_token_auth": ["py.typed"],
+        "asgi_token_auth.mail": ["templates/*"],
+        "asgi_token_auth.endpoints.openapi": ["templates/*"],
+    },
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[

@@ -48,7 +48,8 @@ def describe_field(column: Column[Any], writable: bool) -> UserField:
     maximum = _maximum_characters(column.type) if kind == "text" else None
     required = writable and is_required(column)
     choices = tuple(column.type.enums) if isinstance(column.type, Enum) else None
-    return UserField(column.name, kind, bool(column.nullable), required, writable, maximum, choices)
+    name = str(column.name)  # SQLAlchemy has a class of its own for it
+    return UserField(name, kind, bool(column.nullable), required, writable, maximum, choices)
 
 
 def is_required(column: Column[Any]) -> bool:

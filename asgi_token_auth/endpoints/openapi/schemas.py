@@ -17,6 +17,9 @@ Schema = dict[str, Any]
 PASSWORD = "seven quiet herons at dusk"  # noqa: S105
 SECRET = "q5Jx0mBqjQ0c7Vb1dE2xkZ3uYw8sT4rP6nLhGfA9iKo"  # noqa: S105
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6MX0.c2lnbmF0dXJl"  # noqa: S105
+CREDENTIALS = {"email": "ada@example.com", "username": "ada"}
+TIME = "2026-01-31T12:00:00.000Z"
+SESSION = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 UNWRITTEN = {"throttled"}  # told to hooks and logs, but in no list
 LEFT_BLANK: Schema = {"type": ["string", "null"], "pattern": r"^\s*$"}
 
@@ -49,13 +52,13 @@ def _texts(parts: Parts) -> Schema:
             "maxLength": maximum,
             "description": f"At least {policy.minimum_characters} characters, at most {maximum}"
             " bytes in UTF-8.",
-            "examples": [PASSWORD] if policy.length_fault(PASSWORD) is None else [],
+            "examples": [_password(parts)],
         },
         "Password": {
             "type": "string",
             "minLength": 1,
             "maxLength": maximum,
-            "examples": [PASSWORD],
+            "examples": [_password(parts)],
         },
         "MailedToken": {
             "type": "string",
@@ -72,6 +75,7 @@ def _requests(parts: Parts) -> Schema:
         "Confirmation": _object(_session_name(), confirmation_token=_ref("MailedToken")),
         "Address": _object(email=_ref("Email")),
         "Credentials": _credentials(parts),
+        "PasswordGrant": _grant(parts),
         "SessionChange": _object(session=_object(name={"type": "string", "pattern": r"\S"})),
         "PasswordReset": _object(
             _session_name(),
@@ -84,7 +88,7 @@ def _requests(parts: Parts) -> Schema:
             "type": "object",
             "properties": {"password": _ref("Password"), "current_password": _ref("Password")},
             "anyOf": [{"required": ["password"]}, {"required": ["current_password"]}],
-            "examples": [{"password": PASSWORD}],
+            "examples": [{"password": _password(parts)}],
         },
     }
 
@@ -120,7 +124,7 @@ def _credentials(parts: Parts) -> Schema:
         },
         "required": ["password"],
         "anyOf": [{"required": [name]} for name in names],
-        "examples": [{names[0]: _example(names[0]), "password": PASSWORD}],
+        "examples": [{names[0]: CREDENTIALS[names[0]], "password": _password(parts)}],
     }
 
 
@@ -138,13 +142,20 @@ def _account_changes(parts: Parts) -> Schema:
             },
             **{field.name: request_schema(field, new=False) for field in writable},
         },
+        "examples": [{name: CREDENTIALS[name] for name in list(logins)[:1]}],
     }
 
 
 def _answers(parts: Parts) -> Schema:
     text_or_null = {"type": ["string", "null"]}
-    time = {"type": "string", "format": "date-time", "pattern": r"Z$"}
-    session_id = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    time = {"type": "string", "format": "date-time", "pattern": r"Z$", "examples": [TIME]}
+    session_id = {"type": "string", "pattern": "^[0-9a-f]{64}$", "examples": [SESSION]}
+    user_agent = {**text_or_null, "examples": ["curl/8.14.1"]}
+    address = {**text_or_null, "examples": ["203.0.113.7"]}
+    logins = {
+        name: {**text_or_null, "examples": [CREDENTIALS[name] if has else None]}
+        for name, has in (("email", parts.users.has_email), ("username", not parts.users.has_email))
+    }
     key = answer_schema(parts.users.id_field)
     extra = {field.name: answer_schema(field) for field in parts.users.fields}
     return {
@@ -158,32 +169,42 @@ def _answers(parts: Parts) -> Schema:
         ),
         "Session": _object(
             id=session_id,
-            name=text_or_null,
+            name={**text_or_null, "examples": ["Ada's phone"]},
             created_at=time,
             last_used_at=time,
             expires_at=time,
-            user_agent=text_or_null,
-            address=text_or_null,
+            user_agent=user_agent,
+            address=address,
             current={"type": "boolean", "description": "Whether the request's token is this one."},
         ),
         "Sessions": _object(sessions={"type": "array", "items": _ref("Session")}),
-        "Account": _object(**{**extra, "id": key, "email": text_or_null, "username": text_or_null}),
+        "Account": _object(**{**extra, "id": key, **logins}),
         "AccountReply": _object(account=_ref("Account")),
         "Event": _object(
             id={"type": "integer"},
-            event={"enum": sorted(set(get_args(EventKind)) - UNWRITTEN)},
+            event={
+                "enum": sorted(set(get_args(EventKind)) - UNWRITTEN),
+                "examples": ["logged_in"],
+            },
             created_at=time,
-            session=session_id | {"type": ["string", "null"]},
+            session={**session_id, "type": ["string", "null"]},
             current={"type": "boolean", "description": "Whether it came with the request's token."},
-            address=text_or_null,
-            user_agent=text_or_null,
-            detail=text_or_null,
+            address=address,
+            user_agent=user_agent,
+            detail={**text_or_null, "examples": [None]},
         ),
         "Events": _object(
             events={"type": "array", "items": _ref("Event"), "maxItems": MOST_LISTED}
         ),
-        "Keys": _object(keys={"type": "array", "items": _object(kty={"type": "string"})}),
-        "OpenApi": {"type": "object", "required": ["openapi", "info", "paths"]},
+        "Keys": _object(
+            keys={"type": "array", "items": _object(kty={"type": "string", "examples": ["EC"]})}
+        ),
+        "OpenApi": {
+            "type": "object",
+            "required": ["openapi", "info", "paths"],
+            "examples": [{"openapi": "3.1.1", "info": {"title": "Accounts"}, "paths": {}}],
+        },
+        "Page": {"type": "string"},
     }
 
 
@@ -195,12 +216,63 @@ def _errors() -> Schema:
         ),
         "BaseError": _object(errors=_object(base=message) | {"additionalProperties": False}),
         "TokenError": _object(error=message),
+        "GrantError": _object(
+            error={
+                "enum": [
+                    "invalid_request",
+                    "invalid_grant",
+                    "unsupported_grant_type",
+                    "invalid_scope",
+                ]
+            },
+            # The characters of RFC 6749, section 5.2.
+            error_description={"type": "string", "pattern": r"^[ !#-\[\]-~]+$"},
+        ),
     }
 
 
 def _login_names(parts: Parts) -> Schema:
     has = {"email": parts.users.has_email, "username": parts.users.has_username}
     return {name: _ref(name.capitalize()) for name in has if has[name]}
+
+
+def _grant(parts: Parts) -> Schema:
+    text = {"type": "string"}
+    unused = {**text, "description": "Not looked at."}
+    return {
+        "type": "object",
+        "properties": {
+            "grant_type": {**text, "const": "password"},
+            "username": {
+                **text,
+                "pattern": r"\S",
+                "description": f"The {' or the '.join(map(_named, _login_names(parts)))}.",
+            },
+            "password": _ref("Password"),
+            "scope": {**text, "maxLength": 0, "description": "There are none: leave it out."},
+            "client_id": unused,
+            "client_secret": unused,
+        },
+        "required": ["grant_type", "username", "password"],
+        "examples": [
+            {
+                "grant_type": "password",
+                "username": CREDENTIALS[next(iter(_login_names(parts)))],
+                "password": _password(parts),
+            }
+        ],
+    }
+
+
+def _named(name: str) -> str:
+    return "e-mail address" if name == "email" else name
+
+
+def _password(parts: Parts) -> str:
+    """An example of the length that the settings ask for."""
+    shortest = max(parts.settings.password_policy.minimum_characters, len(PASSWORD))
+    longest = min(shortest, maximum_password_bytes(parts))
+    return (PASSWORD * (1 + shortest // len(PASSWORD)))[:longest]
 
 
 def _session_name() -> Schema:
@@ -215,10 +287,6 @@ def _session_name() -> Schema:
 
 def _or_blank(schema: Schema) -> Schema:
     return {"anyOf": [schema, LEFT_BLANK]}
-
-
-def _example(name: str) -> str:
-    return "ada@example.com" if name == "email" else "ada"
 
 
 def _ref(name: str) -> Schema:
