@@ -76,9 +76,9 @@ def with_token_url(document: Schema, url: str) -> Schema:
 
 
 def _security_schemes(has_token_endpoint: bool) -> Schema:
-    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     password = {PASSWORD_SCHEME: _password_scheme("token")} if has_token_endpoint else {}
-    return {BEARER_SCHEME: bearer, **password}
+    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    return {**password, BEARER_SCHEME: bearer}  # in which order tools show them
 
 
 def _password_scheme(token_url: str) -> Schema:
@@ -91,9 +91,7 @@ def _password_scheme(token_url: str) -> Schema:
 
 def _paths(routes: Sequence[ContractRoute], schemas: Schema) -> Schema:
     served = {each.__name__ for route in routes for each in route.by_method.values()}
-    security: list[Schema] = [{BEARER_SCHEME: []}]
-    if "token" in served:
-        security.append({PASSWORD_SCHEME: []})
+    security: list[Schema] = [{name: []} for name in _security_schemes("token" in served)]
     paths: Schema = {}
     described: set[str] = set()
     for route in routes:

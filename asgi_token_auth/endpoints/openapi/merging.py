@@ -4,11 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_token_auth.endpoints.openapi.document import (
-    BEARER_SCHEME,
-    PASSWORD_SCHEME,
-    with_token_url,
-)
+from asgi_token_auth.endpoints.openapi.document import with_token_url
 from asgi_token_auth.endpoints.openapi.older import in_3_0, older_schema
 from asgi_token_auth.exceptions import SettingsError
 from asgi_token_auth.paths import GuardedPaths, Need
@@ -153,8 +149,7 @@ class Merge:
         return {**operation, "security": required, "responses": dict(sorted(responses.items()))}
 
     def _schemes(self) -> list[str]:
-        there = self.endpoints["components"]["securitySchemes"]
-        return [self._name(name) for name in (BEARER_SCHEME, PASSWORD_SCHEME) if name in there]
+        return [self._name(name) for name in self.endpoints["components"]["securitySchemes"]]
 
 
 def _components(document: Mapping[str, Any], ours: Schema) -> Schema:
