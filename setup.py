@@ -58,6 +58,7 @@ TEST = [
     "hypothesis>=6.100",
     "schemathesis>=4,<5",
     "playwright>=1.49",
+    "axe-playwright-python>=0.1.4",
     "fastapi-swagger>=0.4.64",
     "openapi-spec-validator>=0.7",
     "jsonschema>=4.18",

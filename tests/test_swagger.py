@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 import uvicorn
-from chromium import Watched, chromium, serve_swagger_ui
+from async_chromium import Watched, chromium, serve_swagger_ui
 from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.security import OAuth2PasswordBearer

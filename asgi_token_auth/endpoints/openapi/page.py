@@ -61,6 +61,7 @@ class DocumentationPage:
         return self._template.render(
             info=self._document["info"],
             tags=self._document["tags"],
+            paths=self._document["paths"],
             operations=self._operations,
             style=self._style,
             base=base,

@@ -49,7 +49,5 @@ def _limits(schema: Schema) -> list[str]:
     limits = [f"at least {least:,} characters"] if least > 1 else []
     limits += [f"at most {most:,} characters"] if most else []
     if "minimum" in schema:
-        limits.append(f"from {schema['minimum']:,}")
-    if "maximum" in schema:
-        limits.append(f"to {schema['maximum']:,}")
+        limits.append(f"from {schema['minimum']:,} to {schema['maximum']:,}")
     return limits
