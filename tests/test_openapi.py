@@ -18,7 +18,7 @@ from served_contract import ServedContract
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from asgi_token_auth import PasswordPolicy, TokenAuth, users_table
+from asgi_token_auth import Limits, PasswordPolicy, TokenAuth, users_table
 from asgi_token_auth.endpoints.openapi.operations import OPERATIONS
 from asgi_token_auth.storage.tables import MYSQL
 from asgi_token_auth.testing import Mailbox, settings
@@ -190,3 +190,57 @@ async def test_what_it_forbids_is_refused_is_held_too(sqlite_url: str) -> None:
         document["components"]["schemas"]["NewPassword"]["minLength"] = 7
         with pytest.raises(AssertionError):
             await ServedContract(document, "/api").check(taken)
+
+
+ASKED_FOR = {  # beside the document's own examples: what uses an attempt up
+    "update_account": {"account": {"email": "new@example.com"}},
+    "delete_account": {"password": "wrong one"},
+}
+
+
+async def test_too_many_attempts_are_told_where_attempts_are_counted(sqlite_url: str) -> None:
+    """By each operation that says so, and by no other; limits are at their narrowest."""
+    narrow = Limits(**dict.fromkeys(Limits.names(), "1/day"))
+    async with running_service(sqlite_url, limits=narrow) as service:
+        document = service.contract.document
+        reply = await service.new_user("eve@example.com")
+        token = await service.auth.accounts.log_in(email="eve@example.com", password="secret")
+        answered, described = set(), set()
+        for path, item in document["paths"].items():
+            for method, operation in item.items():
+                if "429" in operation["responses"]:
+                    described.add((method, path))
+                for _ in range(3):
+                    if path.endswith("/session") or (method, path) == ("delete", "/sessions"):
+                        continue  # the first is told under its other path, the second ends all
+                    body = operation.get("requestBody", {"content": {}})["content"]
+                    given = ASKED_FOR.get(operation["operationId"])
+                    answer = await service.client.request(
+                        method,
+                        f"/api{path}".replace("{id}", str(reply["id"])),
+                        headers={"Authorization": f"Bearer {token.token}"},
+                        **{
+                            "data" if "form" in kind else "json": given or content["example"]
+                            for kind, content in body.items()
+                        },
+                    )
+                    if answer.status_code == 429:
+                        answered.add((method, path))
+
+    assert answered == described - {("post", "/session")}
+    assert len(answered) == 9
+
+
+async def test_an_endpoint_that_is_disabled_is_not_there(sqlite_url: str) -> None:
+    """Neither served nor described; its path's other methods are, and `Allow` has them."""
+    disabled = {"sign_up", "delete_account"}
+    async with running_service(sqlite_url, disabled_endpoints=disabled) as service:
+        user = {"user": {"username": "ada", "password": "secret"}}
+        assert (await service.call("POST", "/api/users", user)).status_code == 404
+        refused = await service.call("DELETE", "/api/account", {"password": "secret"})
+        assert refused.status_code == 405
+        assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD", "PUT"}
+        paths = service.contract.document["paths"]
+
+    assert "/users" not in paths
+    assert "delete" not in paths["/account"]

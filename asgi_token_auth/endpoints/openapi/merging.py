@@ -100,12 +100,12 @@ class Merge:
         return {name: self._renamed_value(name, value) for name, value in node.items()}
 
     def _renamed_value(self, name: str, value: Any) -> Any:
+        if not isinstance(value, str):  # such as a column of that name
+            return value if name in ("example", "examples") else self._renamed(value)
         if name == "$ref":
             place, _, component = value.rpartition("/")
             return f"{place}/{self._name(component)}"
-        if name == "operationId":
-            return f"{self.prefix}_{value}"
-        return value if name in ("example", "examples") else self._renamed(value)
+        return f"{self.prefix}_{value}" if name == "operationId" else value
 
     def _name(self, component: str) -> str:
         return f"{self.prefix}{component[0].upper()}{component[1:]}"
