@@ -57,9 +57,7 @@ TEST = [
     "pytest-cov>=6",
     "hypothesis>=6.100",
     "schemathesis>=4,<5",
-    "playwright>=1.49",
-    "axe-playwright-python>=0.1.4",
-    "fastapi-swagger>=0.4.64",
+    "fastapi-swagger>=0.4.64",  # for its Swagger UI
     "openapi-spec-validator>=0.7",
     "jsonschema>=4.18",
     "aiosmtpd>=1.4.6",
@@ -71,6 +69,8 @@ TEST = [
     "litestar>=2.12",
     "quart>=0.19",
     "django>=5",
+    "playwright>=1.49",
+    "axe-playwright-python>=0.1.4",
 ]
 
 setup(

@@ -161,7 +161,8 @@ class TokenAuth:
 
         Args:
             document: as the application's framework makes it, decoded.
-            mount, protect, public, optional: as for `wrap` and the middleware.
+            mount, protect, public, optional: as for `wrap` and the middleware; as the document has
+                its paths, which may be without what its servers begin with.
             root_path: what the application is under, where the document's servers don't say it.
             prefix: what names of our components, operations and tags begin with.
 
