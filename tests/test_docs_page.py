@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from async_chromium import Watched, check_for_everyone, chromium
 from conftest import running_service
 from starlette.applications import Starlette
@@ -17,6 +18,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 from test_openapi import RICH, RICH_FIELDS, UUID_KEY, auth_with
 from test_swagger import served
+
+from asgi_token_auth import users_table
 
 OPEN_ALL = "document.querySelectorAll('details').forEach(each => each.open = true)"
 
@@ -133,8 +136,9 @@ async def test_no_host_gets_into_the_page() -> None:
 
 
 async def test_no_script_may_run_on_it() -> None:
-    """Whatever got into the page: its origin hands out tokens."""
-    page = await page_of(auth_with().app, "/docs")
+    """Whatever got into the page, and it gets there as text: its origin hands out tokens."""
+    choices = sa.Column("x", sa.Enum("<script>alert(1)</script>", native_enum=False))
+    page = await page_of(auth_with(users=users_table(None, choices)).app, "/docs")
     policy = dict(
         each.split(" ", 1) for each in page.headers["content-security-policy"].split("; ")
     )
@@ -143,6 +147,8 @@ async def test_no_script_may_run_on_it() -> None:
     assert set(policy) == {"default-src", "base-uri", "form-action", "frame-ancestors"}
     assert set(policy.values()) == {"'none'"}
     assert page.headers["x-content-type-options"] == "nosniff"
+    assert "<script" not in page.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
 
 
 async def test_an_application_keeps_its_own_page_knowingly() -> None:

@@ -18,7 +18,7 @@ from served_contract import ServedContract
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from asgi_token_auth import Limits, PasswordPolicy, TokenAuth, users_table
+from asgi_token_auth import Limits, PasswordPolicy, Settings, TokenAuth, users_table
 from asgi_token_auth.endpoints.openapi.operations import OPERATIONS
 from asgi_token_auth.storage.tables import MYSQL
 from asgi_token_auth.testing import Mailbox, settings
@@ -231,9 +231,19 @@ async def test_too_many_attempts_are_told_where_attempts_are_counted(sqlite_url:
     assert len(answered) == 9
 
 
+IN_THE_ENVIRONMENT = {
+    "TOKEN_AUTH_DATABASE": "sqlite:///never.db",
+    "TOKEN_AUTH_SECRET_KEY": "k" * 40,
+    "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
+    "TOKEN_AUTH_DISABLED_ENDPOINTS": "sign_up, delete_account",
+}
+
+
 async def test_an_endpoint_that_is_disabled_is_not_there(sqlite_url: str) -> None:
     """Neither served nor described; its path's other methods are, and `Allow` has them."""
-    disabled = {"sign_up", "delete_account"}
+    found = Settings.from_env(IN_THE_ENVIRONMENT)
+    disabled = {*found.disabled_endpoints}
+    assert disabled == {"sign_up", "delete_account"}
     async with running_service(sqlite_url, disabled_endpoints=disabled) as service:
         user = {"user": {"username": "ada", "password": "secret"}}
         assert (await service.call("POST", "/api/users", user)).status_code == 404

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from asgi_token_auth.accounts import Parts
+from asgi_token_auth.endpoints.openapi.answer_schemas import answer_schemas
 from asgi_token_auth.endpoints.openapi.examples import example_of
 from asgi_token_auth.endpoints.openapi.operations import OPERATIONS, TAGS, Operation
+from asgi_token_auth.endpoints.openapi.request_schemas import request_schemas
 from asgi_token_auth.endpoints.openapi.responses import HEADERS, RESPONSES, build_responses
-from asgi_token_auth.endpoints.openapi.schemas import build_schemas
 from asgi_token_auth.endpoints.routes import ContractRoute
 
 Schema = dict[str, Any]
@@ -37,7 +38,7 @@ def build_document(routes: Sequence[ContractRoute], parts: Parts) -> Schema:
     The server is `.`: relative to where the document was got (OpenAPI 3.1.1, section 4.5), so
     that it is right under whatever mount, root path or proxy.
     """
-    schemas = build_schemas(parts)
+    schemas = {**request_schemas(parts), **answer_schemas(parts)}
     paths = _paths(routes, schemas)
     used = {operation["tags"][0] for item in paths.values() for operation in item.values()}
     return {

@@ -30,8 +30,6 @@ def older_schema(schema: Schema) -> Schema:
         older["enum"] = [older.pop("const")]
     if examples := older.pop("examples", None):
         older["example"] = examples[0]
-    if not older.get("required", True):
-        del older["required"]  # an empty list, which 3.0 refuses
     kinds = older.pop("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if None in older.get("enum", []):

@@ -1,7 +1,8 @@
 """What each endpoint takes and gives, under the endpoint's name.
 
-`body` and `answer` name schemas of `schemas.py`. What every endpoint of its kind can answer (no
-token, no JSON, too much) is not written here but follows in `responses.py`.
+`body` and `answer` name schemas of `request_schemas.py` and `answer_schemas.py`. What every endpoint
+of its kind can answer (no token, no JSON, too much) is not written here but follows in
+`responses.py`.
 """
 
 import dataclasses
