@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from async_chromium import chromium
 from conftest import Service, ServiceFactory, running_service
 from starlette.applications import Starlette
@@ -19,6 +20,14 @@ from test_swagger import served
 
 from asgi_token_auth import Limits
 
+ADDRESS_KEY = sa.Table(
+    "people",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("email", sa.String(320), unique=True),
+    sa.Column("hashed_password", sa.Text, nullable=False),
+    sa.Column("confirmed_at", sa.BigInteger),
+)
 FORM = "application/x-www-form-urlencoded"
 GOOD = {"grant_type": "password", "username": "ada@example.com", "password": "secret"}
 
@@ -279,3 +288,12 @@ async def test_users_who_have_names_alone(
         await service.auth.accounts.sign_up(**user)
 
         assert (await post(service, {**user, "grant_type": "password"})).status_code == 200
+
+
+async def test_users_who_have_addresses_alone(sqlite_url: str) -> None:
+    """What is typed is an address, or the login of nobody."""
+    async with running_service(sqlite_url, users=ADDRESS_KEY) as service:
+        await service.new_user()
+
+        assert (await post(service, GOOD)).status_code == 200
+        assert (await post(service, {**GOOD, "username": "ada"})).json()["error"] == "invalid_grant"

@@ -1,7 +1,7 @@
 """What each endpoint takes and gives, under the endpoint's name.
 
-`body` and `answer` name schemas of `request_schemas.py` and `answer_schemas.py`. What every endpoint
-of its kind can answer (no token, no JSON, too much) is not written here but follows in
+`body` and `answer` name schemas of `request_schemas.py` and `answer_schemas.py`. What every
+endpoint of its kind can answer (no token, no JSON, too much) is not written here but follows in
 `responses.py`.
 """
 
