@@ -1,0 +1,55 @@
+/** Who is logged in: the token, in every tab. */
+
+// In localStorage, not sessionStorage: a link from a mail opens a new tab, which is to be logged in
+// as well, and a log-out is to reach every tab. A foreign script could read either of them; the
+// content security policy lets none run.
+const KEY = "token";
+
+let farewell = "";
+
+/** Tells "change" after each log-in and log-out, here or in another tab; `detail` says why. */
+export const session = new EventTarget();
+
+export const token = () => localStorage.getItem(KEY);
+
+/** Logs in with the API's token reply. */
+export function begin(reply) {
+  const replaced = token();
+  localStorage.setItem(KEY, reply.token);
+  // What this browser can use no more should not stay in the list of sessions.
+  if (replaced && replaced !== reply.token) revoke(replaced);
+  tell({});
+}
+
+/** Forgets a token that has ended; `notice` tells the user why. */
+export function end(ended, notice) {
+  if (ended !== token()) return; // another has taken its place by now
+  localStorage.removeItem(KEY);
+  tell(farewell ? { notice: farewell, wanted: true } : { notice });
+}
+
+/** Ends the session by `act`; whether its answer or the socket tells first, `notice` is said. */
+export async function leave(notice, act) {
+  const leaving = token();
+  farewell = notice;
+  try {
+    await act();
+    end(leaving);
+  } finally {
+    farewell = "";
+  }
+}
+
+function revoke(replaced) {
+  const headers = { Authorization: `Bearer ${replaced}` };
+  fetch("/api/sessions", { method: "DELETE", headers, keepalive: true }).catch(() => {});
+}
+
+function tell(detail) {
+  session.dispatchEvent(new CustomEvent("change", { detail }));
+}
+
+addEventListener("storage", ({ key, newValue }) => {
+  if (key !== null && key !== KEY) return;
+  tell({ notice: newValue ? "" : "You were logged out in another tab." });
+});
