@@ -1,13 +1,15 @@
-"""One browser for all of these tests, one demo for each file."""
+"""One browser and one demo for all of these tests, a user for each."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import Browser, expect
+
 from tests.browser.chromium import NoChromium, running_chromium
 from tests.browser.demo import Demo
 from tests.browser.visitor import Visitor
-from playwright.sync_api import Browser, expect
 
 Arrive = Callable[..., Visitor]
 
@@ -26,7 +28,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Demo]:
     """The demo in a process of its own."""
     running = Demo(tmp_path_factory.mktemp("demo"))
@@ -56,8 +58,8 @@ def ada(arrive: Arrive) -> Visitor:
 
 
 @pytest.fixture
-def email(request: pytest.FixtureRequest, demo: Demo) -> str:
+def email(demo: Demo) -> str:
     """A confirmed user of the test's own, whose password is `PASSWORD`."""
-    address = f"{request.node.name[5:45].strip('_')}@example.com"
+    address = f"ada-{uuid.uuid4().hex[:8]}@example.com"
     demo.new_user(address)
     return address

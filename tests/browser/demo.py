@@ -1,11 +1,13 @@
 """The demo as its users meet it: a process on a port, with a database and mails in files."""
 
+import contextlib
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +47,30 @@ class Demo:
         self._process.wait(20)
         self._process = None
 
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Stops it for a while."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
     def close(self) -> None:
         if self._process is not None:
             self.stop()
         self.client.close()
 
     def new_user(self, email: str) -> None:
-        """Signs up and confirms, over the API."""
+        """Signs up, confirms and logs out, over the API."""
         user = {"email": email, "password": PASSWORD}
         assert self.client.post("/api/users", json={"user": user}).json() == "ok"
         mail = self.mail(email)
         user_id, token = re.findall(r"(?:user id|_token): (\S+)", mail["body"])
         path, body = f"/api/users/{user_id}/confirm", {"confirmation_token": token}
-        assert self.client.post(path, json=body).status_code == 200
+        token = self.client.post(path, json=body).json()["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        assert self.client.delete("/api/sessions", headers=headers).json() == "ok"
 
     def mail(self, email: str) -> dict[str, Any]:
         """The newest mail to that address."""

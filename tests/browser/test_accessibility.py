@@ -103,9 +103,9 @@ def test_sign_up_and_log_in_by_keyboard(ada: Visitor, email: str) -> None:
         page.keyboard.press("Tab")
         assert page.evaluate(SHOWS_FOCUS)
     type_on(page, email, PASSWORD)
-    expect(page.get_by_role("heading", name="Account")).to_be_focused()
+    expect(page.get_by_role("heading", name="Account", exact=True)).to_be_focused()
     page.go_back()
-    is_at(page, "Account")  # whoever is logged in has no use for the log-in page
+    is_at(page, "Your messages")  # whoever is logged in has no use for the sign-up page
 
 
 def type_on(page: Page, name: str, password: str) -> None:

@@ -4,8 +4,9 @@ import re
 from collections import Counter
 from urllib.parse import urlsplit
 
-from tests.browser.demo import PASSWORD
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, WebSocket, expect
+
+from tests.browser.demo import PASSWORD
 
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (\d{3})")
 
@@ -54,7 +55,8 @@ class Visitor:
     def open_mailed_link(self, subject: str, email: str) -> None:
         """Out of the development mailbox, by a click."""
         self.page.goto("/dev/mailbox")
-        mails = self.page.locator(".mail").filter(has_text=email).filter(has_text=subject)
+        heading = self.page.get_by_role("heading", name=subject, exact=True)
+        mails = self.page.locator(".mail").filter(has_text=email).filter(has=heading)
         mails.first.locator(".text a").click()
 
     def leave(self) -> None:
@@ -67,8 +69,8 @@ class Visitor:
         complaints = [
             fault for fault in self.faults if not any(text in fault for text in self._forgiven)
         ]
-        assert complaints == []
-        assert self._refused == self.expected
+        assert not complaints, complaints
+        assert self._refused == self.expected, (self._refused, self.expected)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if refused := REFUSED.match(message.text):

@@ -43,13 +43,13 @@ export function field({ name, label, hint, asked = false, optional = false, rows
  * A form. `send` is called with the values by name, and what it throws is told; while it runs
  * nothing can be sent twice.
  */
-export function form({ fields, submit, send, extra, danger = false, label }) {
+export function form({ fields, submit, send, extra, danger = false }) {
   const alert = alertBox();
   const submitButton = h("button", { class: danger ? "primary danger" : "primary" }, submit);
   // Without this module a browser would put passwords into the address: never by GET.
   const element = h(
     "form",
-    { method: "post", novalidate: true, "aria-label": label ?? submit, onsubmit: submitted },
+    { method: "post", novalidate: true, onsubmit: submitted },
     alert,
     fields.map(({ element }) => element),
     h("div", { class: "actions" }, submitButton, extra),

@@ -25,10 +25,10 @@ export function begin(reply) {
 export function end(ended, notice) {
   if (ended !== token()) return; // another has taken its place by now
   localStorage.removeItem(KEY);
-  tell(farewell ? { notice: farewell, wanted: true } : { notice });
+  tellEnd(notice);
 }
 
-/** Ends the session by `act`; whether its answer or the socket tells first, `notice` is said. */
+/** Ends the session by `act`; whoever tells first, its answer, the socket or another tab, `notice` is said. */
 export async function leave(notice, act) {
   const leaving = token();
   farewell = notice;
@@ -45,11 +45,16 @@ function revoke(replaced) {
   fetch("/api/sessions", { method: "DELETE", headers, keepalive: true }).catch(() => {});
 }
 
+function tellEnd(notice) {
+  tell(farewell ? { notice: farewell, wanted: true } : { notice });
+}
+
 function tell(detail) {
   session.dispatchEvent(new CustomEvent("change", { detail }));
 }
 
 addEventListener("storage", ({ key, newValue }) => {
   if (key !== null && key !== KEY) return;
-  tell({ notice: newValue ? "" : "You were logged out in another tab." });
+  if (newValue) tell({});
+  else tellEnd("You were logged out in another tab.");
 });

@@ -13,7 +13,8 @@ export function messages({ signal }) {
   const empty = h("p", { class: "empty" }, "No messages yet. Write the first one.");
   const show = (messages) => {
     for (const message of messages) insert(list, message);
-    empty.hidden = list.children.length > 0;
+    list.hidden = list.children.length === 0;
+    empty.hidden = !list.hidden;
   };
   const refresh = async () => show((await call("GET", "/messages")).messages);
   const place = loaded(async () => {
@@ -47,7 +48,7 @@ function composer(show) {
     text.input.focus();
   };
   const keys = h("span", { class: "muted keys" }, "or Ctrl + Enter");
-  return form({ fields: [text], submit: "Post", send, extra: keys, label: "New message" });
+  return form({ fields: [text], submit: "Post", send, extra: keys });
 }
 
 /** Puts a message where its time is, unless it is there: newest first. */

@@ -111,7 +111,7 @@ function renaming(one, value, cancel, reload) {
     say(`Renamed to ${values.name}.`);
   };
   const extra = button("Cancel", cancel, { class: "plain" });
-  return form({ fields, submit: "Save", send, extra, label: `Rename ${value}` });
+  return form({ fields, submit: "Save", send, extra });
 }
 
 async function activity() {
