@@ -74,7 +74,7 @@ def build_app(database_url: str, mail_dir: Path, secret_key: str, base_url: str)
         WebSocketRoute("/api/messages/live", live),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found})
-    return auth.wrap(SecurityHeaders(app), mount="/api", protect=["/api/messages"])
+    return SecurityHeaders(auth.wrap(app, mount="/api", protect=["/api/messages"]))
 
 
 async def read_text(request: Request) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """What was mailed, for development: whoever sees this page can take over every account."""
 
 import asyncio
+from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -46,6 +47,6 @@ def _mail(path: Path) -> dict[str, str]:
         "id": path.stem,
         "to": str(message["To"]),
         "subject": str(message["Subject"]),
-        "sent_at": message["Date"].datetime.isoformat(),
+        "sent_at": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
         "body": "" if body is None else str(body.get_content()),
     }

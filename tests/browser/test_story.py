@@ -117,9 +117,7 @@ def test_the_confirmation_is_sent_again(demo: Demo, ada: Visitor) -> None:
 
 def test_log_out_everywhere_else(arrive: Arrive, ada: Visitor, email: str) -> None:
     """The other browser drops to its log-in page by itself, which says why, and leads back."""
-    other = arrive(
-        user_agent="Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko Firefox/140.0"
-    )
+    other = arrive(user_agent="Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko Firefox/140.0")
     ada.log_in(email)
     other.log_in(email)
     other.page.get_by_role("link", name="Account").click()

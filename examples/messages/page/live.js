@@ -29,7 +29,7 @@ function restart() {
 }
 
 function connect() {
-  become("connecting");
+  if (!failures) become("connecting");
   const used = token();
   // Browsers can set no header here; the token is offered as a subprotocol.
   const own = new WebSocket(`${location.origin.replace("http", "ws")}/api/messages/live`, [
