@@ -20,6 +20,7 @@ SILENCE = [
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",
+    "--disable-gpu",
     "--disable-dev-shm-usage",  # small in containers
 ]
 
