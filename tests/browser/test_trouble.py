@@ -54,8 +54,11 @@ def test_a_server_that_is_away(demo: Demo, ada: Visitor, email: str) -> None:
 
 
 def test_a_session_that_ends_while_the_server_is_away(demo: Demo, ada: Visitor, email: str) -> None:
-    """A browser is told nothing of a refused WebSocket; the page finds out all the same."""
+    """A browser is told nothing of a refused WebSocket; the page finds out all the same. What was
+    half written is there after the next log-in of its writer, and for nobody else."""
+    demo.new_user(f"other-{email}")
     ada.log_in(email)
+    fill(ada.page, text="Half a thought")
     expect(ada.page.get_by_text("Live", exact=True)).to_be_visible()
     ada.forgives("net::ERR_CONNECTION_REFUSED", "HTTP Authentication failed")
     ada.expects(401)
@@ -64,6 +67,11 @@ def test_a_session_that_ends_while_the_server_is_away(demo: Demo, ada: Visitor, 
 
     is_at(ada.page, "Log in")
     says(ada.page, "Your session has ended. Please log in again.")
+    for login, text in ((f"other-{email}", ""), (email, "Half a thought")):
+        fill(ada.page, login=login, password=PASSWORD)
+        press(ada.page, "Log in")
+        expect(ada.page.get_by_label("New message")).to_have_value(text)
+        press(ada.page, "Log out")
 
 
 def test_too_many_attempts(demo: Demo, ada: Visitor) -> None:

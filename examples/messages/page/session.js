@@ -4,6 +4,7 @@
 // as well, and a log-out is to reach every tab. A foreign script could read either of them; the
 // content security policy lets none run.
 const KEY = "token";
+const USER = "user_id";
 
 let farewell = "";
 
@@ -12,9 +13,13 @@ export const session = new EventTarget();
 
 export const token = () => localStorage.getItem(KEY);
 
+/** Whose the token is, or was last. */
+export const userId = () => localStorage.getItem(USER);
+
 /** Logs in with the API's token reply. */
 export function begin(reply) {
   const replaced = token();
+  localStorage.setItem(USER, reply.id);
   localStorage.setItem(KEY, reply.token);
   // What this browser can use no more should not stay in the list of sessions.
   if (replaced && replaced !== reply.token) revoke(replaced);

@@ -9,7 +9,7 @@ import { loaded } from "./loaded.js";
 export function account() {
   const place = loaded(async () => {
     const { account } = await call("GET", "/account");
-    return [facts(account), email(), password(account), deletion()];
+    return [facts(account), email(), password(account), deletion(account)];
   });
   return h("section", {}, h("h1", {}, "Account"), place);
 }
@@ -36,9 +36,7 @@ function email() {
   return card("Change email", form({ fields, submit: "Change email", send }), pending);
 }
 
-function password({ email, username }) {
-  // Hidden, but there: for password managers to know whose password this is.
-  const owner = { type: "text", autocomplete: "username", value: email ?? username };
+function password(account) {
   const fields = [
     field({
       name: "password",
@@ -54,9 +52,14 @@ function password({ email, username }) {
     say("Your password is changed, and you are logged out everywhere else.");
     clear(fields);
   };
-  const element = form({ fields, submit: "Change password", send });
+  return card("Change password", owned(account, form({ fields, submit: "Change password", send })));
+}
+
+/** Tells password managers whose password a form is about. */
+function owned({ email, username }, element) {
+  const owner = { type: "text", autocomplete: "username", value: email ?? username };
   element.prepend(h("input", { ...owner, hidden: true, readonly: true }));
-  return card("Change password", element);
+  return element;
 }
 
 /** The API leaves alone what is blank; whoever presses a button here means it. */
@@ -77,7 +80,7 @@ function currentPassword() {
   });
 }
 
-function deletion() {
+function deletion(account) {
   const fields = [
     field({
       name: "password",
@@ -94,7 +97,7 @@ function deletion() {
     { "aria-labelledby": "delete-title" },
     h("h2", { id: "delete-title" }, "Delete your account?"),
     h("p", {}, "It is gone at once, with all its sessions, and can’t be brought back."),
-    form({ fields, submit: "Delete for good", send, extra: cancel, danger: true }),
+    owned(account, form({ fields, submit: "Delete for good", send, extra: cancel, danger: true })),
   );
   const open = button("Delete account…", () => dialog.showModal(), { class: "secondary danger" });
   return card("Delete account", h("p", {}, "Ends every session and forgets you."), open, dialog);

@@ -2,9 +2,12 @@ import { call } from "../api.js";
 import { h } from "../dom.js";
 import { clear, field, form } from "../form.js";
 import { live } from "../live.js";
+import { userId } from "../session.js";
 import { ago, moment } from "../words.js";
 import { loaded } from "./loaded.js";
 
+// What is being written outlives its view: a session may end at any moment.
+const draft = { owner: null, text: "" };
 const STATES = { connecting: "Connecting…", live: "Live", waiting: "Reconnecting…" };
 
 /** GET and POST /messages, and live over the WebSocket. */
@@ -36,6 +39,9 @@ export function messages({ signal }) {
 
 function composer(show) {
   const text = field({ name: "text", label: "New message", rows: 3 });
+  if (draft.owner === userId()) text.input.value = draft.text;
+  const keep = () => Object.assign(draft, { owner: userId(), text: text.input.value });
+  text.input.addEventListener("input", keep);
   text.input.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
@@ -45,6 +51,7 @@ function composer(show) {
   const send = async (values) => {
     show([(await call("POST", "/messages", { message: values })).message]);
     clear([text]);
+    keep();
     text.input.focus();
   };
   const keys = h("span", { class: "muted keys" }, "or Ctrl + Enter");
