@@ -64,7 +64,6 @@ TEST = [
     "PyJWT>=2.9",
     "sybil>=9,<11",
     "markdown-it-py>=3",
-    "fastapi-users[sqlalchemy]>=14",
     "hypercorn>=0.17",
     "granian>=1.6",
     "fastapi>=0.115",

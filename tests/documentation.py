@@ -217,21 +217,24 @@ class Page:
         if SERVER.search(steps[-1][0]):
             self._serve([command for command, _ in steps])
             return
-        script = "".join(f"{command}\nprintf '\\x1e'\n" for command, _ in steps)
+        script = "".join(f"{command}\nprintf '\\x1e%s\\x1e' $?\n" for command, _ in steps)
         process = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
+            ["bash", "-uo", "pipefail", "-c", script],
             capture_output=True,
             text=True,
             timeout=SECONDS,
             check=False,
         )
-        assert process.returncode == 0, (self.path.name, example.line, process)
         printed = process.stdout.replace("\r", "").split(END)
-        for (command, expected), actual in zip(steps, printed, strict=False):
+        for (command, expected), actual, status in zip(
+            steps, printed[::2], printed[1::2], strict=False
+        ):
             matches = CHECKER.check_output(expected, f"{actual.strip()}\n", AS_SHOWN)
-            assert matches or not expected, (command, expected, actual)
-            assert expected or '"errors"' not in actual, (command, actual)
+            # What is shown may be a failure; nothing shown is none.
+            good = matches if expected else status == "0" and '"errors"' not in actual
+            assert good, (command, status, expected, actual, process.stderr)
             self.namespace["printed"].append(actual.strip())
+        assert len(printed) > 2 * len(steps), (self.path.name, example.line, process)
 
     def _serve(self, script: list[str]) -> None:
         """Starts what serves until it is stopped, on a free port."""
