@@ -39,6 +39,21 @@ def test_no_block_is_left_out(path: Path) -> None:
     assert set(fenced) <= found
 
 
+def headings(path: Path) -> set[str]:
+    """What links may name after `#`, as GitHub makes it of headings."""
+    lines = re.findall(r"(?m)^#+ (.+)$", path.read_text())
+    return {re.sub(r"[^\w\- ]", "", line).strip().lower().replace(" ", "-") for line in lines}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_to_a_page_or_a_file_leads_there(path: Path) -> None:
+    """And to the heading that it names."""
+    for target, anchor in re.findall(r"\]\((?!\w+:)([^)#]*)#?([^)]*)\)", path.read_text()):
+        there = path.parent / target if target else path
+        assert there.exists(), target
+        assert not anchor or anchor in headings(there), (target, anchor)
+
+
 def test_few_blocks_are_skipped_and_each_says_why() -> None:
     """A skipped block is a claim that nobody checks."""
     skips = [
