@@ -63,6 +63,7 @@ for extra in re.findall(r"\\w+", "".join(re.findall(r"\\[(.+?)\\]", " ".join(sys
     if extra not in extras:
         sys.exit(f"asgi_token_auth has no extra {{extra}}")
 """
+NGINX = "pid nginx.pid; events {{}} http {{ access_log off; server {{ listen unix:x; {} }} }}"
 
 # What a browser has, and Node has not.
 BROWSER = """
@@ -100,7 +101,7 @@ class Page:
 
     def __init__(self, path: Path, directory: Path) -> None:
         self.path = path
-        self.skipped: list[str] = []
+        self.missing: list[str] = []  # what this machine has not, and blocks need
         # A module, as some frameworks look up there what a function's annotations mean.
         self._module = types.ModuleType(f"page_{path.stem}")
         self.namespace: dict[str, Any] = vars(self._module)
@@ -120,10 +121,8 @@ class Page:
         document = parse(self.path, self)
         document.namespace = self.namespace
         for example in document:
-            try:
+            with contextlib.suppress(SkipTest):
                 example.evaluate()
-            except SkipTest as reason:
-                self.skipped.append(f"{self.path.name}:{example.line} {reason}")
         for file in self._files:
             assert any(self._directory.rglob(f"__pycache__/{file.stem}.*")), f"{file.name}: unused"
 
@@ -150,6 +149,7 @@ class Page:
             "yaml": lambda example: yaml.safe_load(example.parsed),
             "toml": lambda example: tomllib.loads(example.parsed),
             "ini": self._ini,
+            "nginx": self._nginx,
             "sql": self._sql,
         }
         assert language in runs, f"{self.path.name}:{example.line}: nothing runs {language!r}"
@@ -184,7 +184,7 @@ class Page:
         try:
             url = self._runner.run(database.__aenter__())
         except pytest.skip.Exception as reason:
-            self.skipped.append(f"{self.path.name}: {reason}")
+            self.missing.append(str(reason))
             return None
         self._stack.callback(lambda: self._runner.run(database.__aexit__(None, None, None)))
         return url
@@ -211,6 +211,17 @@ class Page:
         configparser.ConfigParser().read_string(example.parsed)
         if name := FILE.match(example.parsed):
             self._write(name[1], example.parsed)
+
+    def _nginx(self, example: Example) -> None:
+        """Directives of a server."""
+        nginx = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
+        if nginx is None:
+            self.missing.append("no nginx")
+            return
+        (self._directory / "nginx.conf").write_text(NGINX.format(example.parsed))
+        command = [nginx, "-t", "-e", "stderr", "-p", self._directory, "-c", "nginx.conf"]
+        checked = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stderr
 
     def _bash(self, example: Example) -> None:
         steps = list(commands(self._as_here(example.parsed)))
@@ -252,7 +263,8 @@ class Page:
     def _javascript(self, example: Example) -> None:
         node = shutil.which("node")
         if node is None:
-            raise SkipTest("no node")
+            self.missing.append("no node, for JavaScript")
+            return
         source = self._as_here(example.parsed).replace("wss://example.com", "ws://example.com")
         served = self.namespace["served"].base_url
         source = source.replace("example.com", served.netloc.decode())
