@@ -9,7 +9,7 @@ import pytest
 from documentation import ROOT, Page, parse
 from markdown_it import MarkdownIt
 
-from asgi_token_auth.cli import _parser
+from asgi_token_auth.cli import parser
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MOST_SKIPPED = 5
@@ -70,9 +70,9 @@ def test_few_blocks_are_skipped_and_each_says_why() -> None:
     assert len(unconditional) <= MOST_SKIPPED, unconditional
 
 
-def subparsers(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+def subparsers(of: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """All commands below, by their names."""
-    for action in parser._actions:
+    for action in of._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, below in action.choices.items():
                 yield name, below
@@ -86,7 +86,7 @@ def documented() -> str:
 def test_every_command_and_option_is_documented() -> None:
     """What an operator can type is on some page; --help and --app need no more than README."""
     text = documented()
-    parsers = dict(subparsers(_parser()))
+    parsers = dict(subparsers(parser()))
     commands = [name for name in parsers if name != "outbox"]
     options = {option for each in parsers.values() for option in each._option_string_actions}
 
@@ -97,7 +97,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_every_documented_command_and_option_is_there() -> None:
     """A page that names a command which is none misleads whoever is in a hurry."""
-    parsers = dict(subparsers(_parser()))
+    parsers = dict(subparsers(parser()))
     lines = re.findall(r"asgi-token-auth (?:--app \S+ )?([a-z-]+\b[^`\n|;)#]*)", documented())
     assert len(lines) > 20
     for line in lines:
