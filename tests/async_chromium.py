@@ -1,9 +1,9 @@
-"""A real Chromium, driven by Playwright, with what its pages do written down."""
+"""A real Chromium, driven by Playwright beside a server in the same loop, with what its pages do
+written down."""
 
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from importlib.resources import files
 
@@ -11,39 +11,24 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright, expect
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-HOW_TO_GET = "no Chromium: install your system's chromium, or set TEST_CHROMIUM to the path of one"
-# Nothing of the browser's own leaves the machine.
-SILENCE = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",  # small in containers
-    "--disable-quic",
-    "--disable-sync",
-    "--no-first-run",
-]
+from tests.browser.chromium import SILENCE, NoChromium, executable
+
 TYPES = {"js": "text/javascript", "css": "text/css"}
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 expect.set_options(timeout=20_000)  # of a busy machine
 
 
-def find_chromium() -> str:
-    """Where it is; a test that finds none is skipped."""
-    candidates = [os.environ.get("TEST_CHROMIUM"), *map(shutil.which, NAMES)]
-    found = next(filter(None, candidates), None)
-    if found is None and os.environ.get("REQUIRE_SERVICES"):
-        raise FileNotFoundError(HOW_TO_GET)
-    if found is None:
-        pytest.skip(HOW_TO_GET)
-    return found
-
-
 @contextlib.asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser without a window."""
-    path = find_chromium()
+    """A browser without a window. A test that finds none is skipped."""
     async with async_playwright() as playwright:
+        try:
+            path = executable(playwright)
+        except NoChromium as error:
+            if os.environ.get("REQUIRE_SERVICES"):
+                raise
+            pytest.skip(str(error))
         browser = await playwright.chromium.launch(executable_path=path, args=SILENCE)
         yield browser
         await browser.close()

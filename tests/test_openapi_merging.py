@@ -2,8 +2,6 @@
 
 import copy
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +17,6 @@ from test_openapi import RICH, RICH_FIELDS, UUID_KEY, auth_with
 
 from asgi_token_auth import SettingsError, TokenAuth, users_table
 
-GUIDE = Path(__file__).parent.parent / "docs/openapi.md"
 PROTECT = ["/api/messages"]
 BEARER_OR_PASSWORD = [{"AuthPassword": []}, {"AuthBearer": []}]
 OPERATION = {"responses": {"200": {"description": "Done."}}}
@@ -316,29 +313,3 @@ def test_litestar_and_its_document() -> None:
 
     validate(json.loads(json.dumps(merged)))
     assert get_of(merged)["security"] == BEARER_OR_PASSWORD
-
-
-def blocks_of_the_guide() -> list[str]:
-    return re.findall(r"```python\n(.+?)```", GUIDE.read_text(), re.DOTALL)
-
-
-async def test_the_guides_programs_run_as_they_stand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """FastAPI's, and then Litestar's; each serves the merged document and guards its messages."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SECRET_KEY", "k" * 40)
-    program: dict[str, Any] = {"__name__": __name__}
-    paths = ("/openapi.json", "/schema/openapi.json")
-
-    for block, path in zip(blocks_of_the_guide(), paths, strict=True):
-        exec(block, program)
-        transport = httpx.ASGITransport(program["app"])
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            served = (await client.get(path)).json()
-            assert get_of(served)["security"] == BEARER_OR_PASSWORD
-            assert "/api/sessions" in served["paths"]
-            for guarded in ("/api/messages", "/api/account"):
-                assert (await client.get(guarded)).status_code == 401
-            swagger = await client.get("/schema/swagger")
-    assert "Auth_log_in" in swagger.text
