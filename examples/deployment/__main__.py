@@ -91,7 +91,9 @@ class Deployment:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.deployment")
-    parser.add_argument("--database-url", required=True, help="postgresql://USER:PASSWORD@HOST/NAME")
+    parser.add_argument(
+        "--database-url", required=True, help="postgresql://USER:PASSWORD@HOST/NAME"
+    )
     parser.add_argument("--redis-url", default="redis://127.0.0.1:6379/0")
     parser.add_argument("--mail-transport", help="by default files in DIRECTORY/mail")
     parser.add_argument("--directory", type=Path, default=Path("deployment"))

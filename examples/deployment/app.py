@@ -11,7 +11,8 @@ from starlette.websockets import WebSocket
 
 from asgi_token_auth import TokenAuth
 
-logging.basicConfig(level=logging.INFO)  # for one line an event: who logged in, from where
+logging.basicConfig()
+logging.getLogger("asgi_token_auth.events").setLevel(logging.INFO)  # who logged in, from where
 
 auth = TokenAuth.from_env()
 

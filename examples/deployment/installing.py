@@ -77,7 +77,8 @@ class Installation:
         ):
             text = _replaced(text, there, here)
         (self.directory / SITE).write_text(text)
-        user = "user root;" if os.geteuid() == 0 else ""  # else it becomes nobody, who reads nothing
+        # Otherwise root's nginx becomes nobody, who can read nothing here.
+        user = "user root;" if os.geteuid() == 0 else ""
         main = MAIN_CONFIGURATION.format(directory=self.directory, user=user)
         (self.directory / "nginx/nginx.conf").write_text(main)
 
@@ -94,7 +95,7 @@ class Installation:
         return text
 
     def _write_secrets(self) -> None:
-        """Readable by their owner alone; the key is made once, so that a restart logs nobody out."""
+        """For their owner alone. The key is made once, so that a restart logs nobody out."""
         path = self.directory / "etc/secrets.env"
         key = self.directory / "etc/secret_key"
         if not key.exists():
