@@ -257,6 +257,52 @@ async def test_no_log_has_a_token(deployment: Deployed) -> None:
 
 
 @on_one_deployment
+async def test_uvicorn_can_read_the_addresses_instead(deployment: Deployed) -> None:
+    """As the guide has it; the first address is believed, so a proxy must set it. Its log has no
+    token either."""
+    async with uvicorn_reading(deployment) as (worker, log):
+        said = {"X-Forwarded-For": "203.0.113.7, 198.51.100.202", "X-Forwarded-Proto": "https"}
+        worker.headers.update(said)
+        token = await new_token(worker)
+        answer = await worker.get("/api/sessions", headers=bearer(token))
+        redirect = await worker.get("/ready/")
+
+    assert {session["address"] for session in answer.json()["sessions"]} == {"203.0.113.7"}
+    assert redirect.headers["location"].startswith("https://")
+    assert '203.0.113.7:0 - "POST /api/sessions HTTP/1.1" 200' in log.read_text()
+    assert token not in log.read_text()
+
+
+@contextlib.asynccontextmanager
+async def uvicorn_reading(deployment: Deployed) -> AsyncIterator[tuple[httpx.AsyncClient, Path]]:
+    """A worker beside the others, with uvicorn reading X-Forwarded-For."""
+    unit = read_unit(deployment.directory / "systemd/messages-web@.service", "3")
+    removed = {"--no-proxy-headers", "--no-access-log"}
+    command = [word for word in unit.start if word not in removed]
+    command += ["--forwarded-allow-ips", "*"]
+    environment = {**os.environ, **unit.environment(), "TOKEN_AUTH_TRUSTED_PROXIES": ""}
+    (deployment.directory / "run/3").mkdir()
+    path = deployment.directory / "uvicorn.log"
+    with path.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=unit.working_directory, env=environment, stdout=log, stderr=log
+        )
+        try:
+            async with deployment.worker(3) as client:
+                await deployment.until(lambda: answers(client))
+                yield client, path
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def answers(client: httpx.AsyncClient) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return (await client.get("/ready")).status_code == 200
+    return False
+
+
+@on_one_deployment
 async def test_secrets_are_their_owners_alone(deployment: Deployed) -> None:
     """What can log anybody in: keys, and the way to the database."""
     etc = deployment.directory / "etc"

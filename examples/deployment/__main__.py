@@ -74,10 +74,14 @@ class Deployment:
         while True:
             await renew.wait()
             renew.clear()
-            await self._migration.start()
-            for service in (*self._workers, self._mail):
-                await service.restart()
-            print("all workers are new", flush=True)
+            try:
+                await self._migration.start()
+                for service in (*self._workers, self._mail):
+                    await service.restart()
+            except RuntimeError as error:  # the others go on with what they have
+                print(f"stopped half-way: {error}", flush=True)
+            else:
+                print("all workers are new", flush=True)
 
     async def _stop(self) -> None:
         await self._nginx.stop()  # after which nobody is there to be refused

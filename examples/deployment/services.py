@@ -73,7 +73,12 @@ class Service:
 
     async def _run(self, command: Command) -> None:
         process = await self._spawn(command)
-        if await process.wait() != 0:
+        try:
+            status = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+        if status != 0:
             raise RuntimeError(f"{self.unit.name}: {command[0]} failed")
 
     async def _spawn(self, command: Command) -> asyncio.subprocess.Process:
