@@ -166,6 +166,24 @@ async def test_workers_are_replaced_under_load_and_nothing_is_refused(deployment
 
 
 @on_one_deployment
+async def test_a_version_that_can_not_start_replaces_nothing(deployment: Deployed) -> None:
+    """It fails in the migration, or in the first worker; what is there goes on."""
+    units = ("messages-web@1", "messages-web@2", "messages-mail")
+    before = [deployment.pid(unit) for unit in units]
+    path = deployment.directory / "etc/messages.env"
+    text = path.read_text()
+    path.write_text(f"{text}TOKEN_AUTH_NONSENSE=1\n")
+    try:
+        deployment.process.send_signal(signal.SIGHUP)
+        await deployment.until(lambda: "stopped half-way" in deployment.log("services.log"))
+    finally:
+        path.write_text(text)
+
+    assert [deployment.pid(unit) for unit in units] == before
+    assert await deployment.is_serving()
+
+
+@on_one_deployment
 async def test_without_workers_nginx_answers_as_the_library_would(deployment: Deployed) -> None:
     """503 with Retry-After, as JSON; and all is well again once they are back."""
     async with deployment.client() as client:

@@ -19,6 +19,7 @@ events {{
     worker_connections 1024;
 }}
 http {{
+    access_log off;
     client_body_temp_path {directory}/run/nginx-body;
     proxy_temp_path {directory}/run/nginx-proxy;
     fastcgi_temp_path {directory}/run/nginx-fastcgi;
