@@ -16,7 +16,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from deployed import PASSWORD, ROOT, Deployed, bearer, deployed, new_token
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from asgi_token_auth import SettingsError, TokenAuth
@@ -28,6 +28,7 @@ NGINX = (HERE / "nginx/messages.conf").read_text()
 UNITS = sorted((HERE / "systemd").iterdir())
 WORKER_UNIT = HERE / "systemd/messages-web@.service"
 BOUND = 1.0
+UNAUTHORIZED, SERVICE_RESTART = 3000, 1012  # of WebSockets
 AWAY = {"errors": {"base": "The service is unavailable, please try again"}}
 on_one_deployment = pytest.mark.asyncio(loop_scope="module")
 
@@ -122,30 +123,40 @@ async def test_sessions_and_events_show_where_somebody_really_is(deployment: Dep
 @on_one_deployment
 async def test_a_socket_through_nginx_ends_with_its_token(deployment: Deployed) -> None:
     """Opened as browsers do, and closed by a logout in whichever worker."""
-    url = f"wss://localhost:{deployment.https_port}/api/messages/live"
     async with deployment.client() as client:
         token = await new_token(client)
-        async with connect(url, ssl=deployment.tls, subprotocols=["bearer", token]) as websocket:
-            assert websocket.subprotocol == "bearer"
-            await websocket.send("hello")
-            assert await websocket.recv() == "hello"
-            assert (await client.delete("/api/sessions", headers=bearer(token))).json() == "ok"
-            with pytest.raises(ConnectionClosedError) as closed:
-                await asyncio.wait_for(websocket.recv(), 30)
+        websocket = await open_socket(deployment, token)
+        assert websocket.subprotocol == "bearer"
+        await websocket.send("hello")
+        assert await websocket.recv() == "hello"
+        assert (await client.delete("/api/sessions", headers=bearer(token))).json() == "ok"
+        assert await close_code(websocket) == UNAUTHORIZED
 
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 3000
+
+async def open_socket(deployment: Deployed, token: str) -> ClientConnection:
+    url = f"wss://localhost:{deployment.https_port}/api/messages/live"
+    return await connect(url, ssl=deployment.tls, subprotocols=["bearer", token])
+
+
+async def close_code(websocket: ClientConnection) -> int | None:
+    """Waits until the server closes it."""
+    with pytest.raises(ConnectionClosedError):
+        await asyncio.wait_for(websocket.recv(), 30)
+    return websocket.close_code
 
 
 @on_one_deployment
 async def test_workers_are_replaced_under_load_and_nothing_is_refused(deployment: Deployed) -> None:
-    """One at a time, each out of nginx's reach before it is told to stop."""
+    """One at a time, each out of nginx's reach before it is told to stop. An open socket is told
+    that it may come again."""
     units = ("messages-web@1", "messages-web@2", "messages-mail")
     before = [deployment.pid(unit) for unit in units]
     statuses: Counter[int] = Counter()
     done = asyncio.Event()
     async with deployment.client() as client:
-        headers = bearer(await new_token(client))
+        token = await new_token(client)
+        headers = bearer(token)
+        websocket = await open_socket(deployment, token)
 
         async def use(method: str) -> None:
             while not done.is_set():
@@ -160,6 +171,8 @@ async def test_workers_are_replaced_under_load_and_nothing_is_refused(deployment
         finally:
             done.set()
             await asyncio.gather(*users)
+
+        assert await close_code(websocket) == SERVICE_RESTART
 
     assert set(statuses) == {200}
     assert all(pid != deployment.pid(unit) for pid, unit in zip(before, units, strict=True))
@@ -265,14 +278,12 @@ async def test_redirects_of_the_application_stay_on_https(deployment: Deployed) 
 @on_one_deployment
 async def test_no_log_has_a_token(deployment: Deployed) -> None:
     """Nor a password: not where it is refused, and not what comes in a query."""
-    url = f"wss://localhost:{deployment.https_port}/api/messages/live"
     marker = f"/marker{time.monotonic_ns()}"
     async with deployment.client() as client:
         token = await new_token(client)
         await client.get("/api/messages", headers=bearer(token))
         await client.get(marker, params={"token": token}, headers={"Referer": f"https://x/{token}"})
-        async with connect(url, ssl=deployment.tls, subprotocols=["bearer", token]):
-            pass
+        await (await open_socket(deployment, token)).close()
         await client.delete("/api/sessions", headers=bearer(token))
     await deployment.until(lambda: marker in deployment.log("messages.access.log"))
 
