@@ -308,7 +308,7 @@ def test_litestar_and_its_document() -> None:
     def messages() -> None:
         return None
 
-    given = Litestar([messages]).openapi_schema.to_schema()
+    given = Litestar([messages], logging_config=None).openapi_schema.to_schema()
     merged = auth_with().add_to_openapi(given, protect=PROTECT)
 
     validate(json.loads(json.dumps(merged)))
