@@ -49,6 +49,27 @@ def test_tables_are_created_users_signed_up_and_tokens_purged(database_url: str)
     assert run("purge-expired", *database, **settings).stdout == "0 expired tokens deleted\n"
 
 
+def test_it_is_a_module_that_runs_too() -> None:
+    """Where the console script is not on the path."""
+    command = [sys.executable, "-m", "asgi_token_auth", "generate-secret"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (result.returncode, len(result.stdout.strip())) == (0, 64), result.stderr
+
+
+def test_bcrypt_is_loaded_without_a_word() -> None:
+    """passlib complains of a version that it can't find, with a traceback; all works."""
+    program = (
+        "import logging, asyncio; from asgi_token_auth.passwords import *;"
+        "hasher = PasswordHasher(CryptContext(['bcrypt'], bcrypt__rounds=4));"
+        "logging.getLogger('passlib.handlers.bcrypt').warning('another warning')"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "another warning\n")
+
+
 def test_a_wrong_environment_is_told_in_one_line(tmp_path: Path) -> None:
     """No traceback, which may show secrets."""
     result = run("create-tables", "--database-url", f"sqlite:///{tmp_path}/x.db")
