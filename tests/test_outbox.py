@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import os
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ from conftest import Service, ServiceFactory, running_service
 from smtp_server import Recorder, smtp_server
 
 from asgi_token_auth import Mail, MailError, MailRefused
+from asgi_token_auth.mail import sender
 from asgi_token_auth.mail.messages import Message
 from asgi_token_auth.testing import SECRET_KEY, token_in
 from asgi_token_auth.tokens import digest
@@ -262,6 +264,53 @@ async def test_one_sender_sends_ten_at_once_also_while_it_stops(
         await stopping
 
     assert (slow.most, slow.sent) == (10, 40)
+
+
+async def test_a_provider_that_hangs_holds_up_no_shutdown(
+    start_service: ServiceFactory, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one that takes no notice of its end. What was under way is sent by the next process, what
+    was not begun too; a mail that is only slow is sent once."""
+    monkeypatch.setattr(sender, "DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "STOP_SECONDS", 1.0)
+    monkeypatch.setattr(sender, "FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "CONCURRENCY", 3)
+    never, slow = asyncio.Event(), asyncio.Event()
+
+    class Hanging(Provider):
+        async def send(self, mail: Mail) -> None:
+            if mail.recipient == "slow@example.com":
+                await slow.wait()
+            if mail.recipient == "deaf@example.com":
+                with contextlib.suppress(asyncio.CancelledError):
+                    await never.wait()
+                await never.wait()
+            await super().send(mail)
+
+        async def aclose(self) -> None:
+            await never.wait()
+
+    provider = Hanging()
+    provider.hangs_for = {"hangs@example.com"}
+    service = await start_service(mail_transport=provider)
+    await put(service, "slow@example.com", "hangs@example.com", "deaf@example.com")
+    service.auth.sender.start()
+    await until(lambda: len(service.auth.sender._sending) == 3)
+    await put(service, "later@example.com")
+
+    stopping = asyncio.create_task(service.auth.sender.stop())
+    await asyncio.sleep(0.2)
+    slow.set()
+    async with asyncio.timeout(sender.SEND_SECONDS / 2):  # or it would wait for all of that
+        await stopping
+
+    assert [mail.recipient for mail in provider.sent] == ["slow@example.com"]
+    service.clock.forward(LEASE)
+    async with running_service(database_url, clock=service.clock) as next_one:
+        await next_one.auth.sender.deliver_due()
+        recipients = sorted(mail.recipient for mail in next_one.mailbox.mails)
+    assert recipients == ["deaf@example.com", "hangs@example.com", "later@example.com"]
+    never.set()
 
 
 async def test_what_somebody_put_into_the_table_is_not_sent(database_url: str) -> None:
