@@ -1,18 +1,17 @@
-"""A program that migrates a database, is killed after its first statement that changes something,
-migrates again; then all over with the second, and so on. One process for each, by fork: an
-interpreter takes a second to start."""
+"""A process that migrates, and is killed."""
 
 import asyncio
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
-from test_migrations import connection_to, differences, token_auth
+
+from asgi_token_auth import TokenAuth
+from asgi_token_auth.testing import Mailbox, settings
 
 CHANGES = ("CREATE", "ALTER", "INSERT", "UPDATE", "DROP")
 
@@ -32,22 +31,23 @@ def kill_after(count: int) -> None:
 
 
 async def migrate(url: str) -> None:
-    auth = token_auth(url)
+    auth = TokenAuth(database=url, **settings(Mailbox()))
     try:
         await auth.migrate()
     finally:
         await auth.shutdown()
 
 
-async def migrate_and_check(url: str) -> None:
+async def go_on_and_begin_anew(url: str) -> None:
+    """Migrates to the end, looks whether all is there, and drops it."""
+    from test_migrations import connection_to, differences  # which imports this module
+
     await migrate(url)
-    auth = token_auth(url)
+    auth = TokenAuth(database=url, **settings(Mailbox()))
     assert await differences(url, auth) == []
     assert await auth.migration_sql() == ""
     await auth.shutdown()
 
-
-async def empty(url: str) -> None:
     def drop_all(connection: Any) -> None:
         found = sa.MetaData()
         found.reflect(connection)
@@ -72,15 +72,14 @@ def in_a_process(work: Callable[[str], Awaitable[None]], url: str, *, killed_aft
         os._exit(1)
 
 
-def main(url: str) -> None:
-    count = 1
+def migrate_killed(url: str, step: int) -> None:
+    """Migrates a database in a process that is killed after its first statement that changes
+    something, then in one that is not; then all over, after one `step` further on. Prints after
+    which ones it was killed."""
+    count, killed = 1, []
     while (status := in_a_process(migrate, url, killed_after=count)) == -signal.SIGKILL:
-        assert in_a_process(migrate_and_check, url) == 0, f"after statement {count}"
-        assert in_a_process(empty, url) == 0
-        count += 1
+        assert in_a_process(go_on_and_begin_anew, url) == 0, f"after statement {count}"
+        killed.append(count)
+        count += step
     assert status == 0
-    print(count - 1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    print(*killed)

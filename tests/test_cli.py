@@ -1,27 +1,14 @@
 """asgi-token-auth, as an operator types it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-COMMAND = [
-    sys.executable,
-    "-c",
-    "import sys; from asgi_token_auth.cli import main; sys.exit(main())",
-]
+from forked import Finished, command_line, run_forked
 
 
-def run(*arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        input=given,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def run(*arguments: str, given: str = "", **environment: str) -> Finished:
+    return run_forked(command_line, *arguments, given=given, environment=environment)
 
 
 def test_a_new_secret_is_good_and_never_the_same() -> None:

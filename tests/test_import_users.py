@@ -30,7 +30,7 @@ from passlib.hash import (
     scrypt,
 )
 from sqlalchemy import JSON, Boolean, CheckConstraint, Column, Integer, MetaData, String
-from test_cli import COMMAND, run
+from test_cli import run
 
 from asgi_token_auth import TokenAuth, users_table
 from asgi_token_auth.cli import main, progress
@@ -232,7 +232,7 @@ async def test_an_import_that_was_killed_is_begun_again(
     environment = {**os.environ, "DATABASE": database_url, "PYTHONWARNINGS": "ignore"}
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *sys.path])
     process = subprocess.Popen(  # noqa: ASYNC220
-        [*COMMAND, "--app", "application:auth", "import-users"],
+        [sys.executable, "-m", "asgi_token_auth", "--app", "application:auth", "import-users"],
         env=environment,
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -12,14 +12,15 @@ from typing import Any
 
 import alembic
 import databases
+import killed_migration
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from conftest import MYSQL, POSTGRESQL, own_database, running_service
+from forked import command_line, run_forked
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
-from test_cli import COMMAND
 
 from asgi_token_auth import TokenAuth
 from asgi_token_auth.exceptions import DatabaseUnavailable, MigrationFailed, SettingsError
@@ -28,6 +29,7 @@ from asgi_token_auth.testing import Mailbox, settings
 GUIDE = Path(__file__).parent.parent / "docs/migrations.md"
 OWN = {"users", "tokens", "revocations", "events", "outbox"}
 VERSION = "asgi_token_auth_version"
+KILL_STEP = int(os.environ.get("TEST_KILL_STEP", "5"))
 SQLALCHEMY = {
     "sqlite": "sqlite+aiosqlite",
     "postgresql": "postgresql+asyncpg",
@@ -181,22 +183,10 @@ async def version(url: str) -> Any:
 
 async def command(url: str, *arguments: str) -> tuple[int, str, str]:
     """What the command line answers."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *arguments,
-        "--database-url",
-        url,
-        env={
-            **os.environ,
-            "TOKEN_AUTH_SECRET_KEY": "k" * 40,
-            "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
-            "PYTHONWARNINGS": "",
-        },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    environment = {"TOKEN_AUTH_SECRET_KEY": "k" * 40, "TOKEN_AUTH_EMAIL_SENDER": "app@example.com"}
+    arguments = (*arguments, "--database-url", url)
+    done = await asyncio.to_thread(run_forked, command_line, *arguments, environment=environment)
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_an_empty_database_gets_the_schema_of_create_tables(
@@ -522,18 +512,11 @@ async def test_users_in_another_schema_are_referred_to() -> None:
 
 async def test_a_migration_that_was_killed_goes_on_where_it_was(database_url: str) -> None:
     """After any statement, also where each is committed by itself, as MariaDB does it."""
-    program = Path(__file__).with_name("killed_migration.py")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        program,
-        database_url,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    killed, error = await process.communicate()
+    migrate = killed_migration.migrate_killed
+    done = await asyncio.to_thread(run_forked, migrate, database_url, KILL_STEP)
 
-    assert process.returncode == 0, error.decode()
-    assert int(killed) > 10
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 10
 
 
 # What a later version may come with: a column, a table, and an index on a table that is in use.
