@@ -185,7 +185,7 @@ class TokenAuth:
         Raises:
             DatabaseUnavailable: the database is down.
         """
-        await create_tables(self._database, [self.users, *self.metadata.sorted_tables])
+        await create_tables(self._database, self.users, self.metadata.sorted_tables)
 
     async def migrate(self) -> None:
         """Brings the tables to the present schema, on a database that is in use: those of an empty
@@ -232,6 +232,7 @@ class TokenAuth:
         """Finishes what is under way, then disconnects."""
         parts = self._parts
         async with contextlib.AsyncExitStack() as stack:  # each is stopped, though another fails
+            stack.callback(parts.passwords.close)
             stack.push_async_callback(parts.events.stop)  # last: until now there may be some
             stack.push_async_callback(self._database.disconnect)
             if parts.breach_check is not None:
