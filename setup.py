@@ -35,7 +35,10 @@ BENCHMARKS = [
     "django-rest-knox>=5",
     "psycopg[binary]>=3.2",
 ]
+DOCS = ["sphinx>=8.1", "furo>=2024.8.6", "myst-parser>=4", "sphinx-argparse>=0.5"]
 DEV = [
+    *DOCS,
+    "build>=1.2",
     "mypy>=1.13",
     "ruff>=0.8",
     "types-passlib",
@@ -107,6 +110,7 @@ setup(
         "migrations": MIGRATIONS,
         "demo": DEMO,
         "benchmarks": BENCHMARKS,
+        "docs": DOCS,
         "test": TEST,
         "dev": [*TEST, *DEV],
     },

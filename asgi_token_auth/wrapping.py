@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from asgi_token_auth.exceptions import SettingsError
-from asgi_token_auth.middleware import TokenAuthMiddleware
+from asgi_token_auth.middleware import AnyASGIApp, TokenAuthMiddleware
 from asgi_token_auth.paths import GuardedPaths, normal_form, route_paths
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class WrappedApp(TokenAuthMiddleware):
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: AnyASGIApp,
         auth: "TokenAuth",
         *,
         mount: str,
