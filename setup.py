@@ -38,7 +38,6 @@ BENCHMARKS = [
 DOCS = ["sphinx>=8.1", "furo>=2024.8.6", "myst-parser>=4", "sphinx-argparse>=0.5"]
 DEV = [
     *DOCS,
-    "build>=1.2",
     "mypy>=1.13",
     "ruff>=0.8",
     "types-passlib",
@@ -71,6 +70,8 @@ TEST = [
     "litestar>=2.12",
     "quart>=0.19",
     "django>=5",
+    "build>=1.2",
+    "setuptools>=70.1",
 ]
 
 setup(

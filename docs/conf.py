@@ -31,6 +31,7 @@ root_doc = "docs/index"
 
 html_theme = "furo"
 html_title = f"asgi_token_auth {version}"
+smartquotes = False  # two hyphens before an option are two hyphens
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
@@ -50,7 +51,8 @@ nitpick_ignore_regex = [
 default_role = "name"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints_description_target = "documented_params"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
@@ -65,7 +67,9 @@ class NameRole(PyXRefRole):
     def process_link(self, env: Any, refnode: Any, *link: Any) -> tuple[str, str]:
         refnode["reftype"] = "obj"
         refnode["may_be_none"] = True
-        return super().process_link(env, refnode, *link)
+        title, target = super().process_link(env, refnode, *link)
+        refnode["refspecific"] = target[:1].isupper()  # a class, in whichever module
+        return title, target
 
 
 def _as_code(app: Sphinx, env: Any, node: Any, content: nodes.Element) -> nodes.Element | None:
