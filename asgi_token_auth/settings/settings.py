@@ -61,7 +61,7 @@ class Settings:
     revocation_lag: timedelta = timedelta(seconds=1)
     user_max_age: timedelta = timedelta(seconds=30)
     cached_tokens: int = 100_000
-    emails: Any = None
+    emails: object | dict[str, Callable[..., str | None]] = None
     mail_templates: str | os.PathLike[str] | None = None
     mail_language: Callable[[User, Any], str | None] | None = None
     mail_transport: MailTransport | str | None = None
@@ -123,6 +123,9 @@ class Settings:
         """Settings from `TOKEN_AUTH_*`; `overrides` win. Durations are in seconds.
 
         Raises:
-            SettingsError: a variable is unknown, unreadable, or a required one is missing.
+            SettingsError: a variable or an override is unknown, a variable unreadable, or a
+                required one is missing.
         """
-        return cls(**{**read_environment(environ), **overrides})
+        if unknown := [name for name in overrides if name not in cls.__dataclass_fields__]:
+            raise SettingsError(*(f"{name} is not a setting" for name in unknown))
+        return cls(**{**read_environment(environ, overrides), **overrides})

@@ -91,6 +91,8 @@ def evidence(error: TokenAuthError) -> int | float | str | None:
             return error.retry_after
         case UnknownCredentials() | AccountNotConfirmed() | InvalidToken():
             return error.code
+        case _:
+            pass
     return error.code
 
 
