@@ -17,7 +17,10 @@ import asgi_token_auth
 from asgi_token_auth import Limits, Settings, TokenAuth, accounts, exceptions, testing
 from asgi_token_auth.endpoints import Endpoints
 
-REFERENCE = Path(__file__).parent.parent / "docs/reference"
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs/reference"
+README = (ROOT / "README.md").read_text()
+TYPING_TEST = (ROOT / "tests/typing/applications.py").read_text()
 PAGES = "\n".join(path.read_text() for path in REFERENCE.glob("*.rst"))
 DIRECTIVE = re.compile(r"^\.\. (currentmodule|auto\w+):: ([\w.]+)", re.MULTILINE)
 PUBLIC = {
@@ -99,6 +102,24 @@ def test_every_operation_and_endpoint_says_what_it_is() -> None:
     for cls in (accounts.Accounts, *Endpoints.__mro__[:-1]):
         for name, of in vars(cls).items():
             assert name.startswith("_") or inspect.getdoc(of), f"{cls.__name__}.{name}"
+
+
+def test_every_endpoint_is_in_the_readmes_table_and_in_the_typing_test() -> None:
+    """By method and path, whatever their placeholders are called; by name."""
+    table = README.split("## Endpoints")[1].split("## Settings")[0].replace("token_id", "id")
+    rows = re.findall(r"^\| ([A-Z]+) ([^|]+) \|", table, re.MULTILINE)
+    written = {f"{method} {path}" for method, paths in rows for path in paths.split(", ")}
+    auth = TokenAuth(database="sqlite:///a.db", secret_key="k" * 40, email_sender="a@example.com")
+    routes: Any = auth.app.routes
+    served = {
+        f"{method} {route.path.replace('token_id', 'id')}": endpoint.__name__
+        for route in routes
+        for method, endpoint in route.by_method.items()
+    }
+
+    assert written <= set(served)
+    assert {served[each] for each in written} == set(served.values())
+    assert set(served.values()) <= set(re.findall(r"auth\.endpoints\.(\w+)", TYPING_TEST))
 
 
 def test_the_hierarchy_of_errors_is_drawn_as_it_is() -> None:
