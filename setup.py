@@ -118,7 +118,6 @@ setup(
     entry_points={"console_scripts": ["asgi-token-auth = asgi_token_auth.cli:main"]},
     classifiers=[
         "Framework :: AsyncIO",
-        "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
