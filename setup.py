@@ -57,6 +57,8 @@ TEST = [
     "pytest>=8.3",
     "pytest-asyncio>=0.24",
     "pytest-cov>=6",
+    "build>=1.2",
+    "setuptools>=70.1",
     "hypothesis>=6.100",
     "schemathesis>=4,<5",
     "openapi-spec-validator>=0.7",
@@ -70,8 +72,6 @@ TEST = [
     "litestar>=2.12",
     "quart>=0.19",
     "django>=5",
-    "build>=1.2",
-    "setuptools>=70.1",
 ]
 
 setup(

@@ -21,7 +21,7 @@ class AboutEndpoints(EndpointGroup):
 
     @endpoint
     async def openapi(self, request: Request) -> Response:
-        """GET /openapi.json: OpenAPI 3.1 of the endpoints, as they are set up."""
+        """GET /openapi.json"""
         return Response(self._document, media_type="application/json", headers=NO_STORE)
 
     @functools.cached_property

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from asgi_token_auth.clock import utc_now
@@ -19,6 +19,7 @@ from asgi_token_auth.throttling import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from datetime import datetime
 
     import databases
     import sqlalchemy
