@@ -31,7 +31,6 @@ root_doc = "docs/index"
 
 html_theme = "furo"
 html_title = f"asgi_token_auth {version}"
-smartquotes = False  # two hyphens before an option are two hyphens
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
@@ -60,9 +59,16 @@ add_module_names = False
 myst_heading_anchors = 4
 suppress_warnings = ["myst.domains"]  # sphinx-argparse has a domain that MyST does not know
 
+NAME = re.compile(r"\w+(\.\w+)*(\(\))?")
+
 
 class NameRole(PyXRefRole):
     """`name` in a docstring: a link where there is such a name, and code elsewhere."""
+
+    def __call__(self, name: str, rawtext: str, text: str, *rest: Any, **more: Any) -> Any:
+        if not NAME.fullmatch(text):  # `?before=<id>` has no title and target
+            return [nodes.literal(rawtext, nodes.unescape(text))], []
+        return super().__call__(name, rawtext, text, *rest, **more)
 
     def process_link(self, env: Any, refnode: Any, *link: Any) -> tuple[str, str]:
         refnode["reftype"] = "obj"
