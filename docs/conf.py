@@ -71,7 +71,7 @@ class NameRole(PyXRefRole):
         return super().__call__(name, rawtext, text, *rest, **more)
 
     def process_link(self, env: Any, refnode: Any, *link: Any) -> tuple[str, str]:
-        refnode["reftype"] = "obj"
+        refnode["refdomain"], refnode["reftype"] = "py", "obj"
         refnode["may_be_none"] = True
         title, target = super().process_link(env, refnode, *link)
         refnode["refspecific"] = target[:1].isupper()  # a class, in whichever module
