@@ -74,7 +74,8 @@ class NameRole(PyXRefRole):
         refnode["refdomain"], refnode["reftype"] = "py", "obj"
         refnode["may_be_none"] = True
         title, target = super().process_link(env, refnode, *link)
-        refnode["refspecific"] = target[:1].isupper()  # a class, in whichever module
+        if target[:1].isupper():
+            refnode["refspecific"] = True  # a class, in whichever module
         return title, target
 
 
