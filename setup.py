@@ -35,7 +35,7 @@ BENCHMARKS = [
     "django-rest-knox>=5",
     "psycopg[binary]>=3.2",
 ]
-DOCS = ["sphinx>=8.1", "furo>=2024.8.6", "myst-parser>=4", "sphinx-argparse>=0.5"]
+DOCS = ["sphinx>=9", "furo>=2025.9.25", "myst-parser>=5", "sphinx-argparse>=0.6"]
 DEV = [
     *DOCS,
     "mypy>=1.13",
