@@ -96,7 +96,7 @@ class TokenAuth:
         send_mail: whether this process sends mails.
         hashing_threads: passwords hashed at once; None: as many as cores.
         hashing_queue: passwords that wait (256); with more, `HashingOverloaded`.
-        database_connections: the most connections of this process (8).
+        database_connections: how many connections of this process work at once (8).
         database_timeout: how long an operation waits for the database (5 seconds); then
             `DatabaseUnavailable`.
         maximum_body_bytes: the largest request body (16 KiB).
