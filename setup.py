@@ -43,6 +43,7 @@ DEV = [
     "types-passlib",
     "types-python-jose",
     "types-zxcvbn",
+    "pillow>=10",  # tests.browser.screenshots
 ]
 TEST = [
     *POSTGRESQL,
@@ -66,12 +67,16 @@ TEST = [
     "aiosmtpd>=1.4.6",
     "trustme>=1.2",
     "PyJWT>=2.9",
+    "sybil>=9,<11",
+    "markdown-it-py>=3",
     "hypercorn>=0.17",
     "granian>=1.6",
     "fastapi>=0.115",
     "litestar>=2.12",
     "quart>=0.19",
     "django>=5",
+    "playwright>=1.49",
+    "axe-playwright-python>=0.1.4",
 ]
 
 setup(

@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,11 +28,22 @@ from passlib.hash import (
     pbkdf2_sha512,
     scrypt,
 )
-from sqlalchemy import JSON, Boolean, CheckConstraint, Column, Integer, MetaData, String
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Uuid,
+)
 from test_cli import COMMAND, run
 
 from asgi_token_auth import TokenAuth, users_table
 from asgi_token_auth.cli import main
+from asgi_token_auth.storage.tables import MYSQL
 from asgi_token_auth.testing import SECRET_KEY
 
 CONTEXT = CryptContext(
@@ -363,6 +375,25 @@ async def test_confirmed_and_ids_are_as_one_says(
         carl = await service.auth.accounts.sign_up(username="carl", password="secret")
         assert carl is not None
         assert carl.id == ids[-1] + 1
+
+
+async def test_ids_that_are_uuids_are_kept(database_url: str, tmp_path: Path) -> None:
+    """Whatever the database makes of a UUID; and whoever is there counts as done."""
+    columns = users_table().columns
+    key = Column("id", Uuid(native_uuid=False), primary_key=True)
+    own = [column._copy() for column in columns if column.name != "id"]
+    table = Table("people", MetaData(), key, *own, **MYSQL)
+    command = await command_on(database_url, tmp_path, users=table)
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    given = lines(*(user(f"{number}@example.com", id=key) for number, key in enumerate(ids)))
+
+    first = await command("--keep-ids", given=given)
+
+    assert first.stdout == "3 imported\n0 already there\n", first.stderr
+    async with running_service(database_url, password_context=CONTEXT, users=table) as service:
+        assert (await service.log_in("1@example.com")).json()["id"] == ids[1]
+    again = await command("--keep-ids", given=given.splitlines(keepends=True)[0])
+    assert again.stdout == "0 imported\n1 already there\n", again.stderr
 
 
 TABLES = {
