@@ -35,7 +35,9 @@ BENCHMARKS = [
     "django-rest-knox>=5",
     "psycopg[binary]>=3.2",
 ]
+DOCS = ["sphinx>=9", "furo>=2025.9.25", "myst-parser>=5", "sphinx-argparse>=0.6"]
 DEV = [
+    *DOCS,
     "mypy>=1.13",
     "ruff>=0.8",
     "types-passlib",
@@ -56,6 +58,8 @@ TEST = [
     "pytest>=8.3",
     "pytest-asyncio>=0.24",
     "pytest-cov>=6",
+    "build>=1.2",
+    "setuptools>=70.1",
     "hypothesis>=6.100",
     "schemathesis>=4,<5",
     "fastapi-swagger>=0.4.64",  # for its Swagger UI
@@ -117,13 +121,13 @@ setup(
         "migrations": MIGRATIONS,
         "demo": DEMO,
         "benchmarks": BENCHMARKS,
+        "docs": DOCS,
         "test": TEST,
         "dev": [*TEST, *DEV],
     },
     entry_points={"console_scripts": ["asgi-token-auth = asgi_token_auth.cli:main"]},
     classifiers=[
         "Framework :: AsyncIO",
-        "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",

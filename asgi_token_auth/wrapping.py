@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from asgi_token_auth.middleware import TokenAuthMiddleware
+from asgi_token_auth.middleware import AnyASGIApp, TokenAuthMiddleware
 from asgi_token_auth.paths import GuardedPaths, checked_mount, route_paths
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class WrappedApp(TokenAuthMiddleware):
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: AnyASGIApp,
         auth: "TokenAuth",
         *,
         mount: str,
