@@ -95,12 +95,13 @@ class GuardedPaths:
         if paths[0].startswith(self._endpoints) and self._is_endpoint(scope, paths[0]):
             return "endpoint"
         need = self._need_of(paths)
-        if self._app_roots and need != "required":
-            # What the application takes off, whatever the server's root path is.
-            taken_off = {without_root(path, app_root) for app_root in self._app_roots} - {path}
-            needs = [need, *(self._need_of((inner,)) for inner in taken_off)]
-            return max(needs, key=NEEDS.index)
-        return need
+        if need == "required" or not self._protect:
+            return need
+        if path[:1] != "/":
+            return "required"  # a whole URL, of which Quart takes the path; or nobody knows what
+        roots = (root, *self._app_roots) if root else self._app_roots
+        needs = [need, *(self._need_of((inner,)) for inner in paths_within(path, roots))]
+        return max(needs, key=NEEDS.index)
 
     def _need_of(self, paths: tuple[str, ...]) -> Need:
         protected = any(map(self._protect.could_cover, paths))
@@ -137,7 +138,7 @@ def roots_of(app: object) -> list[str]:
         seen.append(app)
         root = getattr(app, "root_path", None)
         if isinstance(root, str) and root.rstrip("/"):
-            roots.append(root.rstrip("/"))
+            roots.append(root)
         app = getattr(app, "app", None)  # what a middleware is around
     return roots
 
@@ -148,6 +149,13 @@ def without_root(path: str, root: str) -> str:
         return path
     rest = path[len(root) :]
     return (rest or "/") if not rest or rest.startswith("/") else path
+
+
+def paths_within(path: str, roots: Sequence[str]) -> set[str]:
+    """What the most lenient router might leave of a path with one of the root paths taken off:
+    Quart does so in the midst of a segment, and Litestar wherever it stands."""
+    cut = {path.partition(each) for root in roots for each in (root, root.rstrip("/")) if each}
+    return {inner for _, found, inner in cut if found}
 
 
 def is_plain(path: str) -> bool:
