@@ -62,6 +62,7 @@ TEST = [
     "setuptools>=70.1",
     "hypothesis>=6.100",
     "schemathesis>=4,<5",
+    "fastapi-swagger>=0.4.64",  # for its Swagger UI
     "openapi-spec-validator>=0.7",
     "jsonschema>=4.18",
     "aiosmtpd>=1.4.6",
@@ -87,7 +88,11 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["asgi_token_auth", "asgi_token_auth.*"]),
-    package_data={"asgi_token_auth": ["py.typed"], "asgi_token_auth.mail": ["templates/*"]},
+    package_data={
+        "asgi_token_auth": ["py.typed"],
+        "asgi_token_auth.mail": ["templates/*"],
+        "asgi_token_auth.endpoints.openapi": ["templates/*"],
+    },
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[

@@ -13,9 +13,11 @@ from asgi_token_auth.accounts.housekeeping import Housekeeper
 from asgi_token_auth.accounts.readiness import Readiness, readiness
 from asgi_token_auth.assembly import build_parts, build_verifier
 from asgi_token_auth.endpoints import Endpoints
+from asgi_token_auth.endpoints.openapi import Merge
 from asgi_token_auth.endpoints.routes import build_app
 from asgi_token_auth.exceptions import SettingsError
 from asgi_token_auth.middleware import AnyASGIApp
+from asgi_token_auth.paths import GuardedPaths, checked_mount
 from asgi_token_auth.settings import Settings, keywords_of
 from asgi_token_auth.storage.database import Database
 from asgi_token_auth.storage.migrations import migration
@@ -100,6 +102,8 @@ class TokenAuth:
         database_timeout: how long an operation waits for the database (5 seconds); then
             `DatabaseUnavailable`.
         maximum_body_bytes: the largest request body (16 KiB).
+        disabled_endpoints: the endpoints that `app` and `wrap` do without, by their names in
+            `endpoints`: {"sign_up"} where only you make accounts, {"token", "docs"}.
         limits: `Limits` on attempts; None: no attempt is counted.
         throttle_storage: the URL of a Redis in which processes count together; by default each
             counts in its own memory.
@@ -133,7 +137,7 @@ class TokenAuth:
         self.accounts = Accounts(parts)
         self.verifier = build_verifier(parts)
         self.endpoints = Endpoints(parts, self.verifier)
-        self.app: Starlette = build_app(self.endpoints)
+        self.app: Starlette = build_app(self.endpoints, self.settings.disabled_endpoints)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> "TokenAuth":
@@ -177,13 +181,48 @@ class TokenAuth:
         """
         return WrappedApp(app, self, mount=mount, protect=protect, public=public, optional=optional)
 
+    def add_to_openapi(
+        self,
+        document: Mapping[str, Any],
+        *,
+        mount: str = "/api",
+        protect: Sequence[str] = (),
+        public: Sequence[str] = (),
+        optional: Sequence[str] = (),
+        root_path: str = "",
+        prefix: str = "Auth",
+    ) -> dict[str, Any]:
+        """The application's own OpenAPI document (3.0 or later) with the account endpoints in it,
+        and with what the guard asks of the application's operations: how to authenticate, 401, 400
+        and 503. A copy: the document given stays as it is. To do so again changes nothing.
+
+        Args:
+            document: as the application's framework makes it, decoded.
+            mount, protect, public, optional: as for `wrap` and the middleware; as the document has
+                its paths, which may be without what its servers begin with.
+            root_path: what the application is under, where the document's servers don't say it.
+            prefix: what names of our components, operations and tags begin with.
+
+        Raises:
+            SettingsError: the document is not OpenAPI 3, it has other components of these names
+                already, or a path is not absolute or not in normal form.
+        """
+        merge = Merge(
+            endpoints=self.endpoints.document,
+            mount=checked_mount(mount),
+            guarded=GuardedPaths(protect, public, optional),
+            root_path=root_path,
+            prefix=prefix,
+        )
+        return merge.into(document)
+
     async def create_tables(self) -> None:
         """Creates the tables that are not there yet.
 
         Raises:
             DatabaseUnavailable: the database is down.
         """
-        await create_tables(self._database, [self.users, *self.metadata.sorted_tables])
+        await create_tables(self._database, self.users, self.metadata.sorted_tables)
 
     async def migrate(self) -> None:
         """Brings the tables to the present schema, on a database that is in use: those of an empty
@@ -230,6 +269,7 @@ class TokenAuth:
         """Finishes what is under way, then disconnects."""
         parts = self._parts
         async with contextlib.AsyncExitStack() as stack:  # each is stopped, though another fails
+            stack.callback(parts.passwords.close)
             stack.push_async_callback(parts.events.stop)  # last: until now there may be some
             stack.push_async_callback(self._database.disconnect)
             if parts.breach_check is not None:

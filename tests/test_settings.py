@@ -62,6 +62,9 @@ GOOD: dict[str, Any] = {
         ("trusted_proxies", ["10.0.0.1/8"]),
         ("trusted_proxies", ["proxy.example.com"]),
         ("user_fields", ["nonesuch"]),
+        ("disabled_endpoints", "token"),
+        ("disabled_endpoints", ["nonesuch"]),
+        ("disabled_endpoints", [7]),
         ("nonesuch", 1),
     ],
 )

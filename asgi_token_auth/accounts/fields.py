@@ -117,7 +117,7 @@ def maximum_password_bytes(parts: Parts) -> int:
 def normalised_email(value: str) -> str | None:
     """The one spelling of an address, for storing and comparing; None: it is not one address.
 
-    Validated, normalised, and validated again, as normalising can make an `@` or a comma.
+    Validated, normalised, and what that changed validated again, as it can make an `@` or a comma.
     """
     for _ in range(2):
         if value.count("@") != 1 or not value.isprintable() or len(value) > 320:
@@ -128,7 +128,9 @@ def normalised_email(value: str) -> str | None:
             )
         except EmailNotValidError:
             return None
-        value = checked.normalized.lower()
+        before, value = value, checked.normalized.lower()
+        if value == before:
+            break
     return value
 
 

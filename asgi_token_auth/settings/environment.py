@@ -10,6 +10,7 @@ from asgi_token_auth.password_policy import PasswordPolicy
 from asgi_token_auth.settings.kinds import (
     COUNTS,
     DURATIONS,
+    LISTS,
     OPTIONAL_COUNTS,
     OPTIONAL_DURATIONS,
     TEXTS,
@@ -56,8 +57,8 @@ def _from_text(name: str, text: str) -> Any:
         return int(text)
     if name == "password_policy":
         return {"recommended": PasswordPolicy.recommended(), "default": PasswordPolicy()}[text]
-    if name == "trusted_proxies":
-        return tuple(proxy.strip() for proxy in text.split(",") if proxy.strip())
+    if name in LISTS:
+        return tuple(each.strip() for each in text.split(",") if each.strip())
     if name == "limits":
         return None if text.lower() in ("none", "off") else _limits_from(text)
     if name == "send_mail":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -82,6 +82,7 @@ class Settings:
     database_connections: int = 8
     database_timeout: timedelta = timedelta(seconds=5)
     maximum_body_bytes: int = 16 * 1024
+    disabled_endpoints: Collection[str] = ()
     limits: Limits | None = dataclasses.field(default_factory=Limits)
     throttle_storage: str | None = None
     trusted_proxies: Sequence[str] = ()

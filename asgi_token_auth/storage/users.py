@@ -13,7 +13,13 @@ from asgi_token_auth.storage.compiled import CompiledStatement, Row
 from asgi_token_auth.storage.database import Session, UniqueViolation
 from asgi_token_auth.storage.dialects import Dialect
 from asgi_token_auth.storage.tables import OWN_USER_COLUMNS
-from asgi_token_auth.storage.user_fields import UserField, describe_field, fits, is_required
+from asgi_token_auth.storage.user_fields import (
+    UserField,
+    describe_field,
+    fits,
+    integer_limit,
+    is_required,
+)
 
 UserId = int | str | uuid.UUID
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
@@ -107,7 +113,7 @@ class Users:
         """The key as the table has it, from a number or its text; None: no user can have it."""
         column = self.table.c.id.type
         if isinstance(column, Integer):
-            return _parse_integer(given)
+            return _parse_integer(given, integer_limit(column))
         if not isinstance(given, str):
             return None
         if isinstance(column, Uuid):
@@ -247,10 +253,10 @@ def _value(maker: Any) -> Any:
     return maker.arg(None) if maker.is_callable else maker.arg
 
 
-def _parse_integer(given: object) -> int | None:
+def _parse_integer(given: object, limit: int) -> int | None:
     if type(given) is str and given.isascii() and given.isdigit() and len(given) < 20:
         given = int(given)
-    return given if type(given) is int and 0 < given < 2**31 else None
+    return given if type(given) is int and 0 < given < limit else None
 
 
 def _parse_uuid(given: str, *, as_uuid: bool) -> uuid.UUID | str | None:
