@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import json
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -223,7 +222,7 @@ async def running_service(database_url: str, **overrides: Any) -> AsyncIterator[
     transport = httpx.ASGITransport(wrapped, client=("198.51.100.77", 5000))
     async with auth, httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         # As it is served; not asked for by HTTP, as some tests count what was.
-        contract = ServedContract(json.loads(auth.endpoints._document), mount="/api")
+        contract = ServedContract(auth.endpoints.document, mount="/api")
         client.event_hooks = {"response": [contract.check]}  # every answer that a test sees
         yield Service(auth, wrapped, client, mailbox, clock, transport, contract)
 

@@ -35,7 +35,7 @@ DOORS = {
     "httpx": {"mail", "breached_passwords", "testing"},
     "zxcvbn": {"password_policy"},
     "cryptography": {"mail", "signing_keys"},
-    "jinja2": {"mail"},
+    "jinja2": {"mail", "endpoints"},  # each for the templates of its own
     "aiosmtplib": {"mail"},
     "limits": {"throttling"},
     "redis": {"throttling"},

@@ -25,11 +25,15 @@ Action = Literal["sign_up", "update_account", "reset_password"]
 
 @dataclasses.dataclass
 class Changes:
-    """What is about to change; a `user_validator` sees it, and adds to `errors`.
+    """What is about to change: a `user_validator` is called with it, and refuses by
+    `add_error`, or by the errors that it returns. `changes["name"]`, `changes.get("name")` and
+    `"name" in changes` read the values.
 
-    `values` are the fields as they will be stored, and `password` as it was typed. `user` is
-    the account as it stands, None at sign-up. `changes["name"]` and `changes.get("name")` read
-    a value.
+    Args:
+        action: `sign_up`, `update_account` or `reset_password`.
+        user: the account as it stands; None at sign-up.
+        values: the fields as they will be stored, and `password` as it was typed.
+        errors: what is wrong so far: each field's message.
     """
 
     action: Action

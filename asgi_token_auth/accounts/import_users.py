@@ -46,7 +46,13 @@ Refused = Callable[[Record, str], None]
 
 @dataclasses.dataclass
 class ImportReport:
-    """What became of the records; `refused` counts them by reason."""
+    """What became of the records.
+
+    Args:
+        imported: how many are users now.
+        already_there: how many were users before, with the same hash.
+        refused: how many were refused, by reason.
+    """
 
     imported: int = 0
     already_there: int = 0

@@ -51,8 +51,9 @@ def describe_field(column: Column[Any], writable: bool) -> UserField:
     required = writable and is_required(column)
     choices = tuple(column.type.enums) if isinstance(column.type, Enum) else None
     limit = integer_limit(column.type) if kind == "integer" else None
+    name = str(column.name)  # SQLAlchemy has a class of its own for it
     nullable = bool(column.nullable)
-    return UserField(column.name, kind, nullable, required, writable, maximum, choices, limit)
+    return UserField(name, kind, nullable, required, writable, maximum, choices, limit)
 
 
 def is_required(column: Column[Any]) -> bool:

@@ -27,10 +27,19 @@ NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class User:
-    """A user as the application sees one: what `request.user` is.
+    """A user as the application sees one: what `request.user` is. Read-only, as all requests that
+    come with the same token share it.
 
     Extra columns of the users table are attributes too (`user.name`). The password's hash is
     not here, so no template, log or answer can show it.
+
+    Args:
+        id: the key in the users table: `int`, `str` or `uuid.UUID`.
+        email: the e-mail address, in its one spelling.
+        username: the username.
+        confirmed_at: when the account was confirmed, in milliseconds since the epoch; None: it
+            waits for that.
+        fields: the extra columns, by name.
     """
 
     id: Any
@@ -43,12 +52,12 @@ class User:
 
     @property
     def display_name(self) -> str:
-        """For people: the username, else the e-mail address."""
+        """A name for people, which is the username or else the e-mail address."""
         return self.username or self.email or str(self.id)
 
     @property
     def identity(self) -> str:
-        """For machines: the id as text."""
+        """A name for machines, which is the id as text."""
         return str(self.id)
 
     def __getattr__(self, name: str) -> Any:
