@@ -41,6 +41,7 @@ DEV = [
     "types-passlib",
     "types-python-jose",
     "types-zxcvbn",
+    "pillow>=10",  # tests.browser.screenshots
 ]
 TEST = [
     *POSTGRESQL,
@@ -70,6 +71,8 @@ TEST = [
     "litestar>=2.12",
     "quart>=0.19",
     "django>=5",
+    "playwright>=1.49",
+    "axe-playwright-python>=0.1.4",
 ]
 
 setup(

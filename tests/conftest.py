@@ -93,8 +93,7 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/test.db"
 
 
-@pytest.fixture
-async def redis_url() -> str:
+async def reachable_redis() -> str:
     """A Redis, shared with whoever uses it: counters are kept apart by the secret key."""
     client = Redis.from_url(REDIS)
     try:
@@ -106,6 +105,12 @@ async def redis_url() -> str:
     finally:
         await client.aclose()
     return REDIS
+
+
+@pytest.fixture
+async def redis_url() -> str:
+    """Its URL."""
+    return await reachable_redis()
 
 
 async def show_user(request: Request) -> JSONResponse:
