@@ -35,7 +35,9 @@ BENCHMARKS = [
     "django-rest-knox>=5",
     "psycopg[binary]>=3.2",
 ]
+DOCS = ["sphinx>=9", "furo>=2025.9.25", "myst-parser>=5", "sphinx-argparse>=0.6"]
 DEV = [
+    *DOCS,
     "mypy>=1.13",
     "ruff>=0.8",
     "types-passlib",
@@ -56,8 +58,11 @@ TEST = [
     "pytest>=8.3",
     "pytest-asyncio>=0.24",
     "pytest-cov>=6",
+    "build>=1.2",
+    "setuptools>=70.1",
     "hypothesis>=6.100",
     "schemathesis>=4,<5",
+    "fastapi-swagger>=0.4.64",  # for its Swagger UI
     "openapi-spec-validator>=0.7",
     "jsonschema>=4.18",
     "aiosmtpd>=1.4.6",
@@ -83,7 +88,11 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["asgi_token_auth", "asgi_token_auth.*"]),
-    package_data={"asgi_token_auth": ["py.typed"], "asgi_token_auth.mail": ["templates/*"]},
+    package_data={
+        "asgi_token_auth": ["py.typed"],
+        "asgi_token_auth.mail": ["templates/*"],
+        "asgi_token_auth.endpoints.openapi": ["templates/*"],
+    },
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[
@@ -112,13 +121,13 @@ setup(
         "migrations": MIGRATIONS,
         "demo": DEMO,
         "benchmarks": BENCHMARKS,
+        "docs": DOCS,
         "test": TEST,
         "dev": [*TEST, *DEV],
     },
     entry_points={"console_scripts": ["asgi-token-auth = asgi_token_auth.cli:main"]},
     classifiers=[
         "Framework :: AsyncIO",
-        "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from playwright.async_api import Playwright as AsyncPlaywright
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -42,7 +43,7 @@ def running_chromium() -> Iterator[Browser]:
             yield browser
 
 
-def executable(playwright: Playwright) -> str:
+def executable(playwright: Playwright | AsyncPlaywright) -> str:
     """Where Chromium is.
 
     Raises:

@@ -213,7 +213,8 @@ def test_the_address_is_changed(demo: Demo, ada: Visitor, email: str) -> None:
     demo.mail(new)
     ada.open_mailed_link("Please confirm your new email address", new)
     is_at(ada.page, "Confirm your new email address")
-    press(ada.page, "Confirm")
+    with ada.page.expect_response(lambda response: response.request.method == "DELETE"):
+        press(ada.page, "Confirm")
 
     is_at(ada.page, "Account")
     says(ada.page, "Your new address is confirmed.")
