@@ -99,6 +99,8 @@ def endpoints() -> None:
         auth.endpoints.jwks,
         auth.endpoints.ready,
         auth.endpoints.openapi,
+        auth.endpoints.docs,
+        auth.endpoints.token,
     ]
     assert each
     auth.endpoints.login  # type: ignore[attr-defined]  # noqa: B018
