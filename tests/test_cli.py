@@ -64,4 +64,5 @@ def test_a_wrong_environment_is_told_in_one_line(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert "TOKEN_AUTH_SECRET_KEY is missing" in result.stderr
+    assert "--app MODULE:NAME" in result.stderr
     assert "Traceback" not in result.stderr

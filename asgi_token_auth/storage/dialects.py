@@ -226,7 +226,8 @@ def read_url(text: str) -> tuple[DatabaseURL, Dialect]:
         raise SettingsError("database must be a URL of sqlite, postgresql or mysql") from error
     if name == "sqlite" and (not url.database or ":memory:" in text or "mode=memory" in text):
         raise SettingsError(
-            "database must be a file: SQLite in memory is empty for each connection"
+            "database must be a file, sqlite:///app.db with three slashes:"
+            " SQLite in memory is empty for each connection"
         )
     scheme = "mysql+asyncmy" if name == "mysql" else name
     rest = text.partition("://")[2]
