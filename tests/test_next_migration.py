@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.script import ScriptDirectory
 from conftest import running_service
-from test_migrations import closing, run_sql, schema, second_database, token_auth, version
+from test_migrations import LATEST, closing, run_sql, schema, second_database, token_auth, version
 
 RUNNER: Any = importlib.import_module("asgi_token_auth.storage.migrations.migration")
 CONFIG = RUNNER._config
@@ -57,8 +56,7 @@ async def test_the_next_migration_adds_a_column_run_or_written_down(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To tables that are there, and to those the script itself makes."""
-    (latest,) = ScriptDirectory.from_config(config_of()).get_heads()
-    (tmp_path / "v_next.py").write_text(NEXT.format(latest=latest))
+    (tmp_path / "v_next.py").write_text(NEXT.format(latest=LATEST))
     monkeypatch.setattr(RUNNER, "_config", lambda *given: config_of(*given, also=tmp_path))
     auth = token_auth(database_url)
     async with closing(auth), second_database(database_url, tmp_path) as second:
@@ -78,8 +76,7 @@ async def test_requests_go_on_while_the_next_version_migrates(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processes of this version log in, look and log out meanwhile, and notice nothing."""
-    (latest,) = ScriptDirectory.from_config(config_of()).get_heads()
-    (tmp_path / "v_next.py").write_text(LARGER.format(latest=latest))
+    (tmp_path / "v_next.py").write_text(LARGER.format(latest=LATEST))
     async with running_service(database_url) as service:
         await service.auth.migrate()
         await service.new_user()
