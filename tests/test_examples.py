@@ -1,6 +1,7 @@
 """Each framework's example, on a real uvicorn."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from asgi_token_auth.testing import SECRET_KEY
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path.stem[0] != "_")
+WITH_WEBSOCKETS = ["fastapi_app", "litestar_app", "quart_app"]
 USER = {"username": "ada", "password": "secret"}
 
 
@@ -62,6 +66,23 @@ def test_an_example_guards_its_messages(example: str, sqlite_url: str) -> None:
         assert (answer.status_code, answer.json()) == (200, {"hello": shown})
         assert client.delete("/api/sessions", headers=bearer).json() == "ok"
         assert client.get("/api/messages", headers=bearer).status_code == 401
+
+
+@pytest.mark.parametrize("example", WITH_WEBSOCKETS)
+def test_an_example_guards_its_websocket(example: str, sqlite_url: str) -> None:
+    """Refused with a real 401; whoever offers a token as browsers do is greeted."""
+    with serving(example, sqlite_url) as client:
+        client.post("/api/users", json={"user": USER})
+        token = client.post("/api/sessions", json=USER).json()["token"]
+        url = f"ws://{client.base_url.netloc.decode()}/api/messages/live"
+
+        with pytest.raises(InvalidStatus) as refused:
+            connect(url)
+        with connect(url, subprotocols=["bearer", token]) as websocket:
+            greeting = json.loads(websocket.recv(10))
+
+    assert refused.value.response.status_code == 401
+    assert greeting == {"hello": "ada"}
 
 
 def test_the_gateway_alone_says_who_asks(sqlite_url: str) -> None:
