@@ -91,8 +91,8 @@ setup(
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[
-        # Below 1.3.1 there are known faults in forms, StaticFiles, HTTPEndpoint and request.url; none
-        # of these is used here. Who has an older FastAPI must be able to install this beside it.
+        # Below 1.3.1 there are known faults in forms, StaticFiles, HTTPEndpoint and request.url,
+        # none of which is used here; an app on an older FastAPI must be able to install this.
         "starlette>=0.40,<2",
         "databases>=0.9,<0.10",
         "sqlalchemy>=2.0.11,<2.2",
