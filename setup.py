@@ -95,7 +95,7 @@ setup(
         # none of which is used here; an app on an older FastAPI must be able to install this.
         "starlette>=0.40,<2",
         "databases>=0.9,<0.10",
-        "sqlalchemy>=2.0.11,<2.2",
+        "sqlalchemy>=2.0.14,<2.2",
         "aiosqlite>=0.20",
         "passlib>=1.7.4,<2",
         "argon2-cffi>=21.3,<26",
