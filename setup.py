@@ -15,7 +15,7 @@ SMTP = ["aiosmtplib>=3"]
 REDIS = ["redis>=5.2,<8"]  # what limits can work with
 BCRYPT = ["bcrypt>=4.0.1,<5"]  # passlib 1.7.4 fails with bcrypt 5
 OTEL = ["opentelemetry-api>=1.30,<2"]
-MIGRATIONS = ["alembic>=1.14,<2", "greenlet>=3"]  # SQLAlchemy's async engine needs greenlet
+MIGRATIONS = ["alembic>=1.14,<2", "greenlet>=3.1.1"]  # SQLAlchemy's async engine needs greenlet
 DEMO = ["uvicorn>=0.30", "websockets>=15"]
 # What the tests and the examples run in, beside Starlette and uvicorn.
 FRAMEWORKS = [
@@ -44,13 +44,16 @@ BENCHMARKS = [
     "django-rest-knox>=5",
     "psycopg[binary]>=3.2",
 ]
+DOCS = ["sphinx>=9", "furo>=2025.9.25", "myst-parser>=5", "sphinx-argparse>=0.6"]
 DEV = [
+    *DOCS,
     "mypy>=1.13",
     "ruff>=0.8",
     "uv>=0.5",
     "types-passlib",
     "types-python-jose",
     "types-zxcvbn",
+    "pillow>=10",  # tests.browser.screenshots
 ]
 TEST = [
     *POSTGRESQL,
@@ -66,8 +69,11 @@ TEST = [
     "pytest>=8.3",
     "pytest-asyncio>=0.24",
     "pytest-cov>=6",
+    "build>=1.2",
+    "setuptools>=70.1",
     "hypothesis>=6.100",
     "schemathesis>=4,<5",
+    "fastapi-swagger>=0.4.64",  # for its Swagger UI
     "openapi-spec-validator>=0.7",
     "jsonschema>=4.18",
     "aiosmtpd>=1.4.6",
@@ -77,6 +83,10 @@ TEST = [
     "sqlmodel>=0.0.31",
     "inline-snapshot>=0.21.1",
     "dirty-equals>=0.9",
+    "sybil>=9,<11",
+    "markdown-it-py>=3",
+    "playwright>=1.49",
+    "axe-playwright-python>=0.1.4",
 ]
 
 setup(
@@ -87,7 +97,11 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["asgi_token_auth", "asgi_token_auth.*"]),
-    package_data={"asgi_token_auth": ["py.typed"], "asgi_token_auth.mail": ["templates/*"]},
+    package_data={
+        "asgi_token_auth": ["py.typed"],
+        "asgi_token_auth.mail": ["templates/*"],
+        "asgi_token_auth.endpoints.openapi": ["templates/*"],
+    },
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[
@@ -119,13 +133,13 @@ setup(
         "demo": DEMO,
         "frameworks": FRAMEWORKS,
         "benchmarks": BENCHMARKS,
+        "docs": DOCS,
         "test": TEST,
         "dev": [*TEST, *DEV],
     },
     entry_points={"console_scripts": ["asgi-token-auth = asgi_token_auth.cli:main"]},
     classifiers=[
         "Framework :: AsyncIO",
-        "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",

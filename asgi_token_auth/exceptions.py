@@ -1,4 +1,4 @@
-"""Every error this library raises on purpose.
+"""Every error this library raises on purpose::
 
     TokenAuthError
     ├── SettingsError              a setting is wrong; raised at construction, names every fault

@@ -1,11 +1,11 @@
 """TokenAuthMiddleware: the guard on every request. Nothing slow lives here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.authentication import AuthCredentials, UnauthenticatedUser
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from asgi_token_auth.bearer import challenge, parse_bearer, read_authorization
 from asgi_token_auth.exceptions import (
@@ -21,6 +21,10 @@ from asgi_token_auth.sockets import LiveSocket, read_token
 
 if TYPE_CHECKING:
     from asgi_token_auth.auth import TokenAuth
+
+# Starlette, Litestar, Quart and asgiref each have their own types for scope and messages, and
+# none takes another's.
+AnyASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class NoCredentials(AuthCredentials):
@@ -56,7 +60,7 @@ class TokenAuthMiddleware:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: AnyASGIApp,
         *,
         auth: "TokenAuth",
         protect: Sequence[str],
@@ -70,7 +74,8 @@ class TokenAuthMiddleware:
         self._endpoints = app  # a guard by itself has none
         self._need = self._paths(protect, public, optional).need
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request, WebSocket or lifespan (ASGI 3)."""
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return

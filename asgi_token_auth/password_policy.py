@@ -112,6 +112,9 @@ class PasswordPolicy:
         """15 characters (NIST SP 800-63B-4 where a password is the only factor; ASVS 5, 6.2.9),
         none of the common ones, and more than names and addresses.
 
+        >>> PasswordPolicy.recommended(context_words=["myapp"]).length_fault("secret")
+        'should be at least 15 characters'
+
         Args:
             context_words: the application's name, and the like.
             breached: whether to ask a service too.

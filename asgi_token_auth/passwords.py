@@ -22,6 +22,15 @@ from asgi_token_auth.exceptions import HashingOverloaded, SettingsError
 
 logger = logging.getLogger("asgi_token_auth.passwords")
 
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """passlib 1.7.4 looks for bcrypt's version where bcrypt 4.1 has it no more, and complains with
+    a traceback, on standard error where nobody configured a log; all works."""
+    return record.msg != "(trapped) error reading bcrypt version"
+
+
+logging.getLogger("passlib.handlers.bcrypt").addFilter(_is_news)
+
 T = TypeVar("T")
 
 ARGON2_MINIMUM = {"memory_cost": 19456, "time_cost": 2, "parallelism": 1}
@@ -110,9 +119,7 @@ class PasswordHasher:
         self._threads = threads or os.cpu_count() or 1
         self._limit = self._threads + queue
         self._pending = 0
-        self._executor = ThreadPoolExecutor(
-            self._threads, thread_name_prefix="password-hash", initializer=_give_way
-        )
+        self._executor = self._new_executor()
         # Somebody nobody is: verifying against it costs what a wrong password costs. Making it
         # proves that the scheme works, and warms it: the first hash of a process is the slowest.
         self._nobody = self._self_test()
@@ -169,8 +176,14 @@ class PasswordHasher:
         return None
 
     def close(self) -> None:
-        """Lets the threads end once their work is done."""
+        """Lets the threads end once their work is done; whoever comes later gets new ones."""
         self._executor.shutdown(wait=False)
+        self._executor = self._new_executor()
+
+    def _new_executor(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(
+            self._threads, thread_name_prefix="password-hash", initializer=_give_way
+        )
 
     def _verify(self, password: str, stored: str | None) -> Verification:
         try:
@@ -238,12 +251,12 @@ def _is_whole(handler: Any, stored: str) -> bool:
     if "plaintext" in handler.name or handler.is_disabled:
         return False
     try:
-        handler.needs_update(stored)
-        # A wrapper of another scheme has no from_string.
-        parsed = handler.from_string(stored) if hasattr(handler, "from_string") else None
+        if hasattr(handler, "from_string"):
+            return handler.from_string(stored).checksum is not None
+        handler.needs_update(stored)  # a wrapper of another scheme: it reads what it judges
     except Exception:
         return False
-    return parsed is None or parsed.checksum is not None
+    return True
 
 
 def _give_way() -> None:

@@ -165,6 +165,18 @@ def normal_form(path: str) -> str:
     return "/" + "/".join(segments)
 
 
+def checked_mount(mount: str) -> str:
+    """The path that something is mounted under, without a slash at its end.
+
+    Raises:
+        SettingsError: it is no absolute path in normal form.
+    """
+    bare = mount.rstrip("/")
+    if normal_form(mount) != (bare or "/"):
+        raise SettingsError("mount must be an absolute path in normal form")
+    return bare
+
+
 def _below(prefixes: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{prefix}/" for prefix in prefixes)
 

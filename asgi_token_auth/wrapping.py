@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from asgi_token_auth.exceptions import SettingsError
-from asgi_token_auth.middleware import TokenAuthMiddleware
-from asgi_token_auth.paths import GuardedPaths, normal_form, route_paths
+from asgi_token_auth.middleware import AnyASGIApp, TokenAuthMiddleware
+from asgi_token_auth.paths import GuardedPaths, checked_mount, route_paths
 
 if TYPE_CHECKING:
     from asgi_token_auth.auth import TokenAuth
@@ -24,7 +23,7 @@ class WrappedApp(TokenAuthMiddleware):
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: AnyASGIApp,
         auth: "TokenAuth",
         *,
         mount: str,
@@ -32,9 +31,7 @@ class WrappedApp(TokenAuthMiddleware):
         public: Sequence[str],
         optional: Sequence[str],
     ) -> None:
-        self._mount = mount.rstrip("/")
-        if normal_form(mount) != (self._mount or "/"):
-            raise SettingsError("mount must be an absolute path in normal form")
+        self._mount = checked_mount(mount)
         self._sub_app: Starlette = auth.app
         super().__init__(app, auth=auth, protect=protect, public=public, optional=optional)
         self._endpoints = self._serve_endpoint
@@ -58,5 +55,6 @@ class WrappedApp(TokenAuthMiddleware):
         await self._sub_app(self._own_scope(scope, route_paths(scope)[0]), receive, send)
 
     def _own_scope(self, scope: Scope, path: str) -> Scope:
-        # Without a root path, servers that leave it in the path and those that don't are alike.
-        return {**scope, "path": path[len(self._mount) :], "root_path": ""}
+        # As a Mount has it, whether the server leaves the root path in the path or not.
+        root = scope.get("root_path", "").rstrip("/") + self._mount
+        return {**scope, "path": root + path[len(self._mount) :], "root_path": root}

@@ -9,7 +9,11 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_token_auth import TokenAuth, TokenAuthMiddleware
+from benchmarks.stacks import PATH
 
+Header = tuple[bytes, bytes]
+
+HOST = (b"host", b"example.com")
 BATCH = 100
 WARMING_TOGETHER = 100
 # Until a process has followed the revocation feed for some seconds, it asks more often.
@@ -28,22 +32,23 @@ def guarded(auth: TokenAuth) -> ASGIApp:
     return TokenAuthMiddleware(messages, auth=auth, protect=["/api"])
 
 
-def scope_for(token: bytes) -> Scope:
-    """A GET with that token. The header is a new object, as it is from a server: Python would
-    remember the hash of an old one."""
+def scope_for(token: bytes, path: str = PATH, more: Sequence[Header] = ()) -> Scope:
+    """A GET with that token, last of its headers. That is a new object, as it is from a server:
+    Python would remember the hash of an old one."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": "/api/messages",
-        "raw_path": b"/api/messages",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(b"host", b"example.com"), (b"authorization", b"Bearer " + token)],
+        "headers": [HOST, *more, (b"authorization", b"Bearer " + token)],
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 8000),
+        "state": {},
     }
 
 

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Scope
 
+from benchmarks.direct_calls import Answer, scope_for
 from benchmarks.stacks import PATH
 
 T = TypeVar("T")
 
 REQUESTS_A_TURN = 100
+MORE_HEADERS = ((b"accept", b"*/*"), (b"user-agent", b"benchmarks"))
 EMPTY_BODY = {"type": "http.request", "body": b"", "more_body": False}
 
 
@@ -35,29 +37,8 @@ class Body:
 
 
 def get_request(token: str) -> Scope:
-    """The scope of a GET with that token. The header is a bytes object of its own, as a server
-    would make it: its hash is not known yet."""
-    headers = [
-        (b"host", b"127.0.0.1:8000"),
-        (b"accept", b"*/*"),
-        (b"user-agent", b"benchmarks"),
-        (b"authorization", f"Bearer {token}".encode()),
-    ]
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": PATH,
-        "raw_path": PATH.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers,
-        "client": ("127.0.0.1", 50_000),
-        "server": ("127.0.0.1", 8000),
-        "state": {},
-    }
+    """A GET with that token, and headers as a client sends them."""
+    return scope_for(token.encode(), PATH, MORE_HEADERS)
 
 
 async def drive(app: ASGIApp, tokens: Iterable[str]) -> float:
@@ -95,14 +76,9 @@ async def drive(app: ASGIApp, tokens: Iterable[str]) -> float:
 
 async def is_guarded(app: ASGIApp) -> bool:
     """Whether a token that nobody issued is refused."""
-    statuses: list[int] = []
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    await app(get_request("nobody.issued.this"), Body().receive, send)
-    return statuses[0] in (400, 401, 403)
+    answer = Answer()
+    await app(get_request("nobody.issued.this"), Body().receive, answer.send)
+    return answer.status in (400, 401, 403)
 
 
 async def in_fresh_process(function: Callable[..., T], *arguments: Any) -> T:

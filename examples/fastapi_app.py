@@ -6,7 +6,7 @@ SECRET_KEY=$(asgi-token-auth generate-secret) python -m uvicorn examples.fastapi
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, WebSocket
 
@@ -17,6 +17,7 @@ auth = TokenAuth(
     secret_key=os.environ["SECRET_KEY"],
     email_sender="app@example.com",
 )
+PROTECT = ["/api/messages"]
 
 
 @contextlib.asynccontextmanager
@@ -25,8 +26,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-app = FastAPI(lifespan=lifespan)
-app.add_middleware(TokenAuthMiddleware, auth=auth, protect=["/api/messages"])
+class App(FastAPI):
+    """Its /docs has the account endpoints, and an Authorize that logs in."""
+
+    def openapi(self) -> dict[str, Any]:
+        return auth.add_to_openapi(super().openapi(), mount="/api", protect=PROTECT)
+
+
+app = App(lifespan=lifespan)
+app.add_middleware(TokenAuthMiddleware, auth=auth, protect=PROTECT)
 
 
 def current_user(request: Request) -> User:

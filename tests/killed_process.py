@@ -1,14 +1,10 @@
-"""A process that signs a user up, sends the mail, and kills itself at a named point.
-
-Arguments: database URL, point, e-mail address, file to which accepted mails' ids are appended.
-Prints `answered` once the sign-up is.
-"""
+"""A process that signs a user up, sends the mail, and kills itself at a named point."""
 
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from asgi_token_auth import Mail, TokenAuth
@@ -16,18 +12,21 @@ from asgi_token_auth.passwords import cheapest_context
 from asgi_token_auth.storage.outbox import OutboxRows
 from asgi_token_auth.testing import SECRET_KEY
 
-URL, POINT, EMAIL, ACCEPTED = sys.argv[1:]
+fatal = ""
 
 
 def reach(point: str) -> None:
-    if point == POINT:
+    if point == fatal:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Transport:
+    def __init__(self, accepted: Path) -> None:
+        self._accepted = accepted
+
     async def send(self, mail: Mail) -> None:
         reach("before send")
-        with open(ACCEPTED, "a") as accepted:  # noqa: ASYNC230
+        with self._accepted.open("a") as accepted:
             accepted.write(f"{mail.recipient} {mail.id}\n")
         reach("after send")
 
@@ -45,23 +44,26 @@ def around(name: str, point: str) -> None:
     setattr(OutboxRows, name, watched)
 
 
-async def main() -> None:
+async def main(url: str, email: str, accepted: Path) -> None:
     auth = TokenAuth(
-        database=URL,
+        database=url,
         secret_key=SECRET_KEY,
         email_sender="app@example.com",
-        mail_transport=Transport(),
+        mail_transport=Transport(accepted),
         password_context=cheapest_context(),
         send_mail=False,
     )
-    await auth.accounts.sign_up(email=EMAIL, password="secret")
+    await auth.accounts.sign_up(email=email, password="secret")
     reach("after commit")
     print("answered", flush=True)
     await auth.sender.deliver_due()
     reach("after all")
 
 
-if __name__ == "__main__":
-    for name, point in (("insert", "put"), ("claim", "claim"), ("finish", "finish")):
-        around(name, point)
-    asyncio.run(main())
+def run(url: str, point: str, email: str, accepted: Path) -> None:
+    """Prints `answered` once the sign-up is; the ids of accepted mails are appended to the file."""
+    global fatal
+    fatal = point
+    for name, known_as in (("insert", "put"), ("claim", "claim"), ("finish", "finish")):
+        around(name, known_as)
+    asyncio.run(main(url, email, accepted))

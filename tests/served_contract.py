@@ -2,13 +2,20 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import httpx
 from jsonschema import Draft202012Validator
 
 Schema = dict[str, Any]
+
+READERS: dict[str, Callable[[str], Any]] = {
+    "application/json": json.loads,
+    "application/x-www-form-urlencoded": lambda form: dict(parse_qsl(form, keep_blank_values=True)),
+    "text/html": str,
+}
 
 
 class ServedContract:
@@ -45,8 +52,8 @@ class ServedContract:
         self._check(response, operation, with_body=method != "HEAD")
         if response.is_success and operation and "requestBody" in operation:
             # What was taken is nothing that the schema forbids.
-            content = operation["requestBody"]["content"]["application/json"]
-            self._validate(content["schema"], json.loads(sent))
+            [(media_type, content)] = operation["requestBody"]["content"].items()
+            self._validate(content["schema"], READERS[media_type](sent.decode()))
 
     def _item(self, path: str) -> Schema | None:
         return next((item for pattern, item in self._paths if pattern.match(path)), None)
@@ -61,11 +68,12 @@ class ServedContract:
         else:
             assert status in operation["responses"], f"{status} is not described"
             expected = self._resolved(operation["responses"][status])
-        assert response.headers["content-type"] == "application/json"
+        [(media_type, content)] = expected["content"].items()
+        assert response.headers["content-type"].partition(";")[0] == media_type
         for name, header in expected.get("headers", {}).items():
             self._check_header(response, name, self._resolved(header))
         if with_body:
-            self._validate(expected["content"]["application/json"]["schema"], response.json())
+            self._validate(content["schema"], READERS[media_type](response.text))
 
     def _check_header(self, response: httpx.Response, name: str, header: Schema) -> None:
         assert name in response.headers or not header.get("required"), f"no {name}"

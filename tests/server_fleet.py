@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import importlib
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import uvicorn
+from forked import PROCESSES
 
 START_SECONDS = 60.0
 PATIENCE_SECONDS = 15.0
@@ -104,11 +104,6 @@ def request_bytes(method: str, path: str, token: str, body: Any) -> bytes:
     if token:
         lines.append(f"Authorization: Bearer {token}")
     return "\r\n".join([*lines, "", ""]).encode() + content
-
-
-# Forked from one process that has imported what takes long, with no thread and no event loop.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["uvicorn", "asgi_token_auth", "server_fleet", "pytest"])
 
 
 def serve(environment: dict[str, str], port: int) -> None:

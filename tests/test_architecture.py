@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent / "asgi_token_auth"
 
 # From the top down. A name stands for a module, or for a package with all in it.
 BANDS = (
+    ("__main__",),
     ("__init__", "cli", "testing"),
     ("auth",),
     ("wrapping", "assembly"),
@@ -34,7 +35,7 @@ DOORS = {
     "httpx": {"mail", "breached_passwords", "testing"},
     "zxcvbn": {"password_policy"},
     "cryptography": {"mail", "signing_keys"},
-    "jinja2": {"mail"},
+    "jinja2": {"mail", "endpoints"},  # each for the templates of its own
     "aiosmtplib": {"mail"},
     "limits": {"throttling"},
     "redis": {"throttling"},
@@ -107,6 +108,16 @@ def test_every_room_is_in_the_drawing() -> None:
     drawn = {name for names in BANDS for name in names}
 
     assert {room(path) for path in MODULES} == drawn
+
+
+def test_every_error_can_be_caught_by_its_public_name() -> None:
+    """Whoever meets one finds it where everything public is."""
+    import asgi_token_auth
+    from asgi_token_auth import exceptions
+
+    raised = {name for name, thing in vars(exceptions).items() if isinstance(thing, type)}
+
+    assert raised - {"Mapping"} <= set(asgi_token_auth.__all__)
 
 
 def test_every_error_has_its_status() -> None:

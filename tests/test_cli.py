@@ -1,27 +1,14 @@
 """asgi-token-auth, as an operator types it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-COMMAND = [
-    sys.executable,
-    "-c",
-    "import sys; from asgi_token_auth.cli import main; sys.exit(main())",
-]
+from forked import Finished, command_line, run_forked
 
 
-def run(*arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        input=given,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def run(*arguments: str, given: str = "", **environment: str) -> Finished:
+    return run_forked(command_line, *arguments, given=given, environment=environment)
 
 
 def test_a_new_secret_is_good_and_never_the_same() -> None:
@@ -47,6 +34,27 @@ def test_tables_are_created_users_signed_up_and_tokens_purged(database_url: str)
         "asgi-token-auth: username has already been taken\n",
     )
     assert run("purge-expired", *database, **settings).stdout == "0 expired tokens deleted\n"
+
+
+def test_it_is_a_module_that_runs_too() -> None:
+    """Where the console script is not on the path."""
+    command = [sys.executable, "-m", "asgi_token_auth", "generate-secret"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (result.returncode, len(result.stdout.strip())) == (0, 64), result.stderr
+
+
+def test_bcrypt_is_loaded_without_a_word() -> None:
+    """passlib complains of a version that it can't find, with a traceback; all works."""
+    program = (
+        "import logging, asyncio; from asgi_token_auth.passwords import *;"
+        "hasher = PasswordHasher(CryptContext(['bcrypt'], bcrypt__rounds=4));"
+        "logging.getLogger('passlib.handlers.bcrypt').warning('another warning')"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "another warning\n")
 
 
 def test_a_wrong_environment_is_told_in_one_line(tmp_path: Path) -> None:

@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Service, ServiceFactory, running_service
+from forked import command_line, run_forked
 
 from asgi_token_auth import Event, InvalidFields, Limits, SettingsError, TokenAuth
 from asgi_token_auth.accounts import Client, hooks
@@ -735,21 +733,13 @@ async def test_a_purge_passes_by_what_another_has_locked(database_url: str) -> N
 
 def purge(url: str) -> str:
     """`asgi-token-auth purge` in a process of its own, and nothing on standard error."""
-    command = "import sys; from asgi_token_auth.cli import main; sys.exit(main())"
     environment = {
         "TOKEN_AUTH_SECRET_KEY": SECRET_KEY,
         "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
         "TOKEN_AUTH_DATABASE": url,
         "TOKEN_AUTH_DATABASE_TIMEOUT": "60",
     }
-    result = subprocess.run(
-        [sys.executable, "-c", command, "purge"],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    result = run_forked(command_line, "purge", environment=environment)
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout
 

@@ -1,10 +1,12 @@
 """The demo, as a newcomer runs it."""
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +17,9 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+
+from examples.messages.__main__ import default_base_url
+from examples.messages.pages import ADDRESSES
 
 ROOT = Path(__file__).parent.parent
 
@@ -124,3 +129,53 @@ def test_messages_are_live(demo: httpx.Client) -> None:
     with pytest.raises(InvalidStatus) as refused:
         asyncio.run(without_token())
     assert refused.value.response.status_code == 401
+
+
+def test_the_page_runs_nothing_but_its_own_scripts(demo: httpx.Client) -> None:
+    """By its policy, on each of its addresses; they are read as what they are."""
+    for path in (*ADDRESSES, "/dev/mailbox"):
+        response = demo.get(path)
+        policy = response.headers["content-security-policy"]
+        assert response.status_code == 200
+        assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert not re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=", response.text)
+    script = demo.get("/page/main.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert script.headers["x-content-type-options"] == "nosniff"
+
+
+def test_unknown_addresses_are_404(demo: httpx.Client) -> None:
+    """As a page for browsers, and as JSON where the API is."""
+    page, api = demo.get("/nowhere"), demo.get("/api/nowhere")
+
+    assert (page.status_code, api.status_code) == (404, 404)
+    assert page.headers["content-type"].startswith("text/html")
+    assert api.json() == {"errors": {"base": "Not found"}}
+
+
+@pytest.mark.parametrize(
+    ("host", "base_url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://localhost:8000"),
+        ("::1", "http://[::1]:8000"),
+    ],
+)
+def test_links_lead_to_where_a_browser_finds_the_demo(host: str, base_url: str) -> None:
+    """Unless another base URL is given."""
+    assert default_base_url(host, 8000) == base_url
+
+
+def test_messages_go_with_their_account(demo: httpx.Client, tmp_path: Path) -> None:
+    """Nothing of them is left in the database."""
+    ada = _new_user(demo, "ada@example.com")
+    demo.post("/api/messages", json={"message": {"text": "hello"}}, headers=ada)
+    body = {"password": "secret"}
+    assert demo.request("DELETE", "/api/account", json=body, headers=ada).json() == "ok"
+
+    deadline = time.monotonic() + 20
+    with contextlib.closing(sqlite3.connect(tmp_path / "m.db")) as database:
+        while database.execute("SELECT count(*) FROM messages").fetchone() != (0,):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

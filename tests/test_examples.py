@@ -90,3 +90,15 @@ def test_the_gateway_alone_says_who_asks(sqlite_url: str) -> None:
     with serving("gateway", sqlite_url) as client:
         for name in ("X-User-Id", "x_user_id"):
             assert client.get("/", headers={name: "1"}).json() == {"hello": "stranger"}
+
+
+def test_the_document_of_fastapi_has_the_account_endpoints(sqlite_url: str) -> None:
+    """Its Swagger page logs in by them."""
+    with serving("fastapi_app", sqlite_url) as client:
+        document = client.get("/openapi.json").json()
+        flows = document["components"]["securitySchemes"]["AuthPassword"]["flows"]
+        client.post("/api/users", json={"user": USER})
+        reply = client.post(flows["password"]["tokenUrl"], data={**USER, "grant_type": "password"})
+        bearer = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+        assert client.get("/api/messages", headers=bearer).status_code == 200
+        assert document["paths"]["/api/messages"]["get"]["security"]

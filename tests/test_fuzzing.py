@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -61,6 +62,7 @@ ENDPOINTS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "resend_confirmation": ("POST", "/confirmations", "", {"email": EMAIL}),
     "log_in": ("POST", "/sessions", "", {"email": EMAIL, "password": PASSWORD}),
     "log_in_by_name": ("POST", "/session", "", {"username": USERNAME, "password": PASSWORD}),
+    "token": ("POST", "/token", "", {"username": USERNAME, "password": PASSWORD}),
     "list_sessions": ("GET", "/sessions", "", {}),
     "log_out": ("DELETE", "/sessions", "", {}),
     "revoke_session": ("DELETE", "/sessions/{}", "", {}),
@@ -181,6 +183,44 @@ async def test_any_bytes(
     await fuzzed.ask(method, "/api" + path.replace("{}", "1"), headers=headers, chunks=chunks)
 
 
+GRANT: dict[str, st.SearchStrategy[Any]] = {
+    "grant_type": st.just("password"),
+    "username": USERNAME | EMAIL,
+    "password": PASSWORD,
+}
+
+
+@FUZZED
+@given(
+    fields=st.fixed_dictionaries({name: good | ANY_TEXT for name, good in GRANT.items()})
+    | st.dictionaries(ANY_TEXT | st.sampled_from([*GRANT, "scope", "client_id"]), ANY_TEXT),
+    twice=st.booleans(),
+    garbled=st.sampled_from([b"", b"", b"&", b"%", b"%ff=%zz", b"&a;b", b"\xff", b"=" * 40]),
+    headers=st.lists(
+        st.tuples(
+            st.sampled_from([b"origin", b"sec-fetch-site", b"host", b"authorization"]),
+            st.sampled_from([b"null", b"same-origin", b"http://[", b"Basic ####"])
+            | st.binary(max_size=20),
+        ),
+        max_size=2,
+    ),
+)
+async def test_any_form(
+    fuzzed: Fuzzed,
+    fields: dict[str, str],
+    twice: bool,
+    garbled: bytes,
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    """In and around what OAuth 2 clients send, from wherever."""
+    encoded = {name: it.encode("utf-8", "surrogatepass") for name, it in fields.items()}
+    names = {name: name.encode("utf-8", "surrogatepass") for name in fields}
+    pairs = [(names[name], it) for name, it in encoded.items()]
+    body = urlencode(pairs * (1 + twice)).encode() + garbled
+    form = (b"content-type", b"application/x-www-form-urlencoded")
+    await fuzzed.ask("POST", "/api/token", headers=[form, *headers], chunks=[body])
+
+
 HEADER_VALUES = st.binary(max_size=60) | st.sampled_from(
     [b"x" * 8000, b"Mozilla/5.0\0", "Mözilla".encode("latin-1"), "\U0001f600".encode(), b"\x1b[31m"]
 )
@@ -239,12 +279,12 @@ async def test_any_authorization(fuzzed: Fuzzed, headers: list[tuple[bytes, byte
 )
 async def test_any_query(fuzzed: Fuzzed, query: bytes) -> None:
     """After the question mark stands anything."""
-    for method, path in (("DELETE", "/sessions"), ("GET", "/account"), ("GET", "/openapi.json")):
+    for method, path in (("DELETE", "/sessions"), ("GET", "/account"), ("GET", "/docs")):
         await fuzzed.ask(method, "/api" + path, query=query, headers=await fuzzed.login())
 
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY", "get"]
-PIECES = ["users", "sessions", "session", "account", "confirm", "1", "openapi.json", "{id}"]
+PIECES = ["users", "sessions", "session", "account", "confirm", "1", "openapi.json", "docs", "{id}"]
 PIECES += ["/", "//", "..", ".", ";", "%2f", "%00", "%ff", "\\", "\u202e", " ", "~", "*", "?"]
 
 

@@ -5,11 +5,14 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,11 +30,22 @@ from passlib.hash import (
     pbkdf2_sha512,
     scrypt,
 )
-from sqlalchemy import JSON, Boolean, CheckConstraint, Column, Integer, MetaData, String
-from test_cli import COMMAND, run
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Uuid,
+)
+from test_cli import run
 
 from asgi_token_auth import TokenAuth, users_table
-from asgi_token_auth.cli import main
+from asgi_token_auth.cli import main, progress
+from asgi_token_auth.storage.tables import MYSQL
 from asgi_token_auth.testing import SECRET_KEY
 
 CONTEXT = CryptContext(
@@ -110,18 +124,18 @@ async def command_on(url: str, directory: Path, **overrides: Any) -> Import:
     await auth.create_tables()
     await auth.shutdown()
 
-    def execute(*arguments: str) -> Result:
+    def execute(*arguments: str, terminal: io.StringIO | None = None) -> Result:
         chosen.auth = TokenAuth(**common)
-        out, err = io.StringIO(), io.StringIO()
+        out, err = io.StringIO(), terminal or io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(["--app", "test_import_users:chosen.auth", "import-users", *arguments])
         return Result(code, out.getvalue(), err.getvalue())
 
-    async def command(*arguments: str, given: str | None = None) -> Result:
+    async def command(*arguments: str, given: str | None = None, **options: Any) -> Result:
         if given is not None:
             (directory / "given.jsonl").write_text(given)
             arguments = (str(directory / "given.jsonl"), *arguments)
-        return await asyncio.to_thread(execute, *arguments)
+        return await asyncio.to_thread(execute, *arguments, **options)
 
     return command
 
@@ -230,7 +244,7 @@ async def test_an_import_that_was_killed_is_begun_again(
     environment = {**os.environ, "DATABASE": database_url, "PYTHONWARNINGS": "ignore"}
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *sys.path])
     process = subprocess.Popen(  # noqa: ASYNC220
-        [*COMMAND, "--app", "application:auth", "import-users"],
+        [sys.executable, "-m", "asgi_token_auth", "--app", "application:auth", "import-users"],
         env=environment,
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -365,6 +379,25 @@ async def test_confirmed_and_ids_are_as_one_says(
         assert carl.id == ids[-1] + 1
 
 
+async def test_ids_that_are_uuids_are_kept(database_url: str, tmp_path: Path) -> None:
+    """Whatever the database makes of a UUID; and whoever is there counts as done."""
+    columns = users_table().columns
+    key = Column("id", Uuid(native_uuid=False), primary_key=True)
+    own = [column._copy() for column in columns if column.name != "id"]
+    table = Table("people", MetaData(), key, *own, **MYSQL)
+    command = await command_on(database_url, tmp_path, users=table)
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    given = lines(*(user(f"{number}@example.com", id=key) for number, key in enumerate(ids)))
+
+    first = await command("--keep-ids", given=given)
+
+    assert first.stdout == "3 imported\n0 already there\n", first.stderr
+    async with running_service(database_url, password_context=CONTEXT, users=table) as service:
+        assert (await service.log_in("1@example.com")).json()["id"] == ids[1]
+    again = await command("--keep-ids", given=given.splitlines(keepends=True)[0])
+    assert again.stdout == "0 imported\n1 already there\n", again.stderr
+
+
 TABLES = {
     "phoenix_token_auth": (
         "CREATE TABLE users (id BIGINT PRIMARY KEY, email VARCHAR(99), username VARCHAR(99),"
@@ -392,7 +425,11 @@ SOURCE_ROWS = 1_203
 
 @pytest.mark.parametrize("preset", TABLES)
 async def test_users_come_straight_from_another_table(
-    database_url: str, sqlite_url: str, tmp_path: Path, preset: str
+    database_url: str,
+    sqlite_url: str,
+    tmp_path: Path,
+    preset: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By its URL, page by page; who is not active there is not let in here."""
     create, insert, stored = TABLES[preset]
@@ -408,7 +445,10 @@ async def test_users_come_straight_from_another_table(
     else:
         await run_sql(database_url, *statements)
     command = await command_on(sqlite_url, tmp_path)
-    where = ("--from-url", database_url, "--preset", preset)
+    monkeypatch.setenv("OLD_DATABASE", database_url)
+    by_name = preset == "django"
+    where = ("--from-url-env", "OLD_DATABASE") if by_name else ("--from-url", database_url)
+    where += ("--preset", preset)
 
     result = await command(*where, *(["--assume-confirmed"] if preset == "django" else []))
 
@@ -445,6 +485,8 @@ def source_row(insert: str, stored: str, number: int) -> str:
         (["--from-url", "sqlite:////nowhere/x.db"], "there is no such file"),
         (["--from-url", "nonsense"], "must be a URL"),
         (["--from-table", "users"], "--from-table needs --from-url"),
+        (["--from-url-env", "NOT_SET"], "--from-url-env: NOT_SET is not set"),
+        ([__file__, "--from-url", "sqlite:///x.db"], "only one of them can be read"),
         (["--map", "mail"], "--map is THEIRS=OURS"),
         ([__file__, "--refused", "/nowhere/x"], "/nowhere/x can't be written"),
     ],
@@ -458,3 +500,54 @@ async def test_wrong_arguments_are_told_in_one_line(
     assert result.returncode == 1
     assert why in result.stderr
     assert "Traceback" not in result.stderr
+
+
+class Terminal(io.StringIO):
+    """One that is 60 characters wide."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def lines(self) -> list[str]:
+        """What one saw, each time that it changed."""
+        return [line.rstrip() for line in self.getvalue().replace("\r", "\n").split("\n")]
+
+
+@pytest.mark.parametrize("source", ["file", "table", "pipe"])
+async def test_a_terminal_shows_a_bar_in_one_line(
+    sqlite_url: str, tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How far it is, where anybody can know; what is refused stands in lines of its own."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setitem(progress.SECONDS_BETWEEN, True, 0.0)
+    given = [user(f"user{number}@example.com") for number in range(1_199)]
+    (tmp_path / "users.jsonl").write_text(lines(*given, user("nobody")))
+    command = await command_on(sqlite_url, tmp_path)
+    arguments = [str(tmp_path / "users.jsonl")]
+    if source == "table":
+        with sqlite3.connect(tmp_path / "old.db") as old:
+            old.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT, hashed_password)")
+            rows = [(each["email"], STRONG) for each in [*given, {"email": "nobody"}]]
+            old.executemany("INSERT INTO users (email, hashed_password) VALUES (?, ?)", rows)
+        old.close()
+        arguments = ["--from-url", f"sqlite:///{tmp_path}/old.db"]
+    if source == "pipe":
+        reader, writer = os.pipe()
+        threading.Thread(target=feed, args=(writer, tmp_path / "users.jsonl")).start()
+        arguments = [f"/dev/fd/{reader}"]
+
+    result = await command(*arguments, terminal=(terminal := Terminal()))
+
+    assert result.stdout.startswith("1199 imported\n")
+    shown = terminal.lines()
+    bar = r"\[#{6,9} +\]  \d\d% 500 read, " if source != "pipe" else r"500 read, "
+    assert re.match(bar, next(line for line in shown if "500 read" in line))
+    assert any("refused: email invalid" in line and "read" not in line for line in shown)
+    assert "1,199 imported, 1 refused"[:9] in shown[-2]
+    assert max(map(len, shown)) < 60
+    assert "100%" in shown[-2] or source == "pipe"
+
+
+def feed(writer: int, path: Path) -> None:
+    with open(writer, "wb") as pipe:
+        pipe.write(path.read_bytes())

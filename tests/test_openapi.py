@@ -5,6 +5,7 @@ That answers are as it says, every test sees to that runs a service: `conftest.r
 
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from served_contract import ServedContract
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from asgi_token_auth import PasswordPolicy, TokenAuth, users_table
+from asgi_token_auth import Limits, PasswordPolicy, Settings, TokenAuth, users_table
 from asgi_token_auth.endpoints.openapi.operations import OPERATIONS
 from asgi_token_auth.storage.tables import MYSQL
 from asgi_token_auth.testing import Mailbox, settings
@@ -57,6 +58,16 @@ def auth_with(**overrides: Any) -> TokenAuth:
     return TokenAuth(**{"database": "sqlite:///never.db", **settings(Mailbox()), **overrides})
 
 
+def contents_of(node: Any) -> Iterator[dict[str, Any]]:
+    """All that bodies and answers of the document are said to be."""
+    if isinstance(node, dict):
+        yield from node.get("content", {}).values()
+    for inner in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
+        yield from contents_of(inner)
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -76,9 +87,9 @@ async def test_it_is_valid_and_its_examples_are_too(overrides: dict[str, Any]) -
     for name, schema in document["components"]["schemas"].items():
         for example in schema.get("examples", []):
             jsonschema.validate(example, {"allOf": [schema], **components}), name
-    for response in document["components"]["responses"].values():
-        content = response["content"]["application/json"]
-        jsonschema.validate(content["example"], {"allOf": [content["schema"]], **components})
+    for content in contents_of(document):
+        if "example" in content:
+            jsonschema.validate(content["example"], {"allOf": [content["schema"]], **components})
 
 
 async def test_each_route_is_an_operation_and_each_operation_a_route() -> None:
@@ -179,3 +190,67 @@ async def test_what_it_forbids_is_refused_is_held_too(sqlite_url: str) -> None:
         document["components"]["schemas"]["NewPassword"]["minLength"] = 7
         with pytest.raises(AssertionError):
             await ServedContract(document, "/api").check(taken)
+
+
+ASKED_FOR = {  # beside the document's own examples: what uses an attempt up
+    "update_account": {"account": {"email": "new@example.com"}},
+    "delete_account": {"password": "wrong one"},
+}
+
+
+async def test_too_many_attempts_are_told_where_attempts_are_counted(sqlite_url: str) -> None:
+    """By each operation that says so, and by no other; limits are at their narrowest."""
+    narrow = Limits(**dict.fromkeys(Limits.names(), "1/day"))
+    async with running_service(sqlite_url, limits=narrow) as service:
+        document = service.contract.document
+        reply = await service.new_user("eve@example.com")
+        token = await service.auth.accounts.log_in(email="eve@example.com", password="secret")
+        answered, described = set(), set()
+        for path, item in document["paths"].items():
+            for method, operation in item.items():
+                if "429" in operation["responses"]:
+                    described.add((method, path))
+                for _ in range(3):
+                    if path.endswith("/session") or (method, path) == ("delete", "/sessions"):
+                        continue  # the first is told under its other path, the second ends all
+                    body = operation.get("requestBody", {"content": {}})["content"]
+                    given = ASKED_FOR.get(operation["operationId"])
+                    answer = await service.client.request(
+                        method,
+                        f"/api{path}".replace("{id}", str(reply["id"])),
+                        headers={"Authorization": f"Bearer {token.token}"},
+                        **{
+                            "data" if "form" in kind else "json": given or content["example"]
+                            for kind, content in body.items()
+                        },
+                    )
+                    if answer.status_code == 429:
+                        answered.add((method, path))
+
+    assert answered == described - {("post", "/session")}
+    assert len(answered) == 9
+
+
+IN_THE_ENVIRONMENT = {
+    "TOKEN_AUTH_DATABASE": "sqlite:///never.db",
+    "TOKEN_AUTH_SECRET_KEY": "k" * 40,
+    "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
+    "TOKEN_AUTH_DISABLED_ENDPOINTS": "sign_up, delete_account",
+}
+
+
+async def test_an_endpoint_that_is_disabled_is_not_there(sqlite_url: str) -> None:
+    """Neither served nor described; its path's other methods are, and `Allow` has them."""
+    found = Settings.from_env(IN_THE_ENVIRONMENT)
+    disabled = {*found.disabled_endpoints}
+    assert disabled == {"sign_up", "delete_account"}
+    async with running_service(sqlite_url, disabled_endpoints=disabled) as service:
+        user = {"user": {"username": "ada", "password": "secret"}}
+        assert (await service.call("POST", "/api/users", user)).status_code == 404
+        refused = await service.call("DELETE", "/api/account", {"password": "secret"})
+        assert refused.status_code == 405
+        assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD", "PUT"}
+        paths = service.contract.document["paths"]
+
+    assert "/users" not in paths
+    assert "delete" not in paths["/account"]

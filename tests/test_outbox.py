@@ -2,22 +2,24 @@
 
 import asyncio
 import collections
+import contextlib
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import databases
+import killed_process
 import pytest
 from conftest import Service, ServiceFactory, running_service
+from forked import ForkedProcess, command_line, run_forked
 from smtp_server import Recorder, smtp_server
 
 from asgi_token_auth import Mail, MailError, MailRefused
+from asgi_token_auth.mail import sender
 from asgi_token_auth.mail.messages import Message
 from asgi_token_auth.testing import SECRET_KEY, token_in
 from asgi_token_auth.tokens import digest
@@ -25,7 +27,6 @@ from asgi_token_auth.tokens import digest
 ADA = "ada@example.com"
 ROUNDS = int(os.environ.get("TEST_KILL_ROUNDS", "1"))
 LEASE = timedelta(minutes=3)
-MAIN = "import sys; from asgi_token_auth.cli import main; sys.exit(main())"
 POINTS = (
     "before put",
     "after put",  # the row is written, nothing is committed
@@ -78,6 +79,7 @@ class Provider:
         self.fault: Exception | None = None
         self.refused: set[str] = set()
         self.hangs_for: set[str] = set()
+        self.back = asyncio.Event()
         self.tried: list[str] = []
         self.sent: list[Mail] = []
 
@@ -86,7 +88,7 @@ class Provider:
         if mail.recipient in self.refused:
             raise MailRefused("no such mailbox")
         if mail.recipient in self.hangs_for:
-            await asyncio.sleep(3600)
+            await self.back.wait()
         if self.fault:
             raise self.fault
         self.sent.append(mail)
@@ -94,14 +96,7 @@ class Provider:
 
 def end(point: str, url: str, email: str, accepted: Path) -> bool:
     """Runs a process to its death at that point; whether it had answered the sign-up."""
-    program = Path(__file__).with_name("killed_process.py")
-    result = subprocess.run(
-        [sys.executable, program, url, point, email, accepted],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = run_forked(killed_process.run, url, point, email, accepted)
     assert result.returncode == -signal.SIGKILL, result.stderr
     return "answered" in result.stdout
 
@@ -145,27 +140,22 @@ async def test_four_sending_processes_send_a_thousand_mails_once_each(database_u
     recorder = Recorder()
     async with smtp_server(recorder) as port:
         environment = {
-            **os.environ,
             "TOKEN_AUTH_DATABASE": database_url,
             "TOKEN_AUTH_SECRET_KEY": SECRET_KEY,
             "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
             "TOKEN_AUTH_MAIL_TRANSPORT": f"smtp://127.0.0.1:{port}?security=none",
         }
-        command = (sys.executable, "-c", MAIN, "outbox", "run")
         senders = [
-            await asyncio.create_subprocess_exec(
-                *command, env=environment, stdout=asyncio.subprocess.PIPE
-            )
-            for _ in range(4)
+            ForkedProcess(command_line, "outbox", "run", environment=environment) for _ in range(4)
         ]
         await until(lambda: len(recorder.mails) == len(recipients))
-        for sender in senders:
-            sender.terminate()
-        outputs = [(await sender.communicate())[0] for sender in senders]
+        for process in senders:
+            process.terminate()
+        outputs = [(await asyncio.to_thread(process.wait)).stdout for process in senders]
 
     sent_to = [envelope.rcpt_tos[0] for envelope in recorder.mails]
     assert sorted(sent_to) == sorted(recipients)
-    assert outputs == [b"sending\nstopped\n"] * 4
+    assert outputs == ["sending\nstopped\n"] * 4
     assert set((await states(database_url)).values()) == {"sent"}
 
 
@@ -231,8 +221,7 @@ async def test_a_mail_that_hangs_or_is_poisoned_holds_up_no_other(
     await service.sign_up("bob@example.com")
 
     await until(lambda: len(provider.sent) == 2)
-    for task in service.auth.sender._sending:  # or leaving would wait for them
-        task.cancel()
+    provider.back.set()  # or leaving would wait for them
 
 
 async def test_one_sender_sends_ten_at_once_also_while_it_stops(
@@ -262,6 +251,53 @@ async def test_one_sender_sends_ten_at_once_also_while_it_stops(
         await stopping
 
     assert (slow.most, slow.sent) == (10, 40)
+
+
+async def test_a_provider_that_hangs_holds_up_no_shutdown(
+    start_service: ServiceFactory, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one that takes no notice of its end. What was under way is sent by the next process, what
+    was not begun too; a mail that is only slow is sent once."""
+    monkeypatch.setattr(sender, "DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "STOP_SECONDS", 1.0)
+    monkeypatch.setattr(sender, "FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "CONCURRENCY", 3)
+    never, slow = asyncio.Event(), asyncio.Event()
+
+    class Hanging(Provider):
+        async def send(self, mail: Mail) -> None:
+            if mail.recipient == "slow@example.com":
+                await slow.wait()
+            if mail.recipient == "deaf@example.com":
+                with contextlib.suppress(asyncio.CancelledError):
+                    await never.wait()
+                await never.wait()
+            await super().send(mail)
+
+        async def aclose(self) -> None:
+            await never.wait()
+
+    provider = Hanging()
+    provider.hangs_for = {"hangs@example.com"}
+    service = await start_service(mail_transport=provider)
+    await put(service, "slow@example.com", "hangs@example.com", "deaf@example.com")
+    service.auth.sender.start()
+    await until(lambda: len(service.auth.sender._sending) == 3)
+    await put(service, "later@example.com")
+
+    stopping = asyncio.create_task(service.auth.sender.stop())
+    await asyncio.sleep(0.2)
+    slow.set()
+    async with asyncio.timeout(sender.SEND_SECONDS / 2):  # or it would wait for all of that
+        await stopping
+
+    assert [mail.recipient for mail in provider.sent] == ["slow@example.com"]
+    service.clock.forward(LEASE)
+    async with running_service(database_url, clock=service.clock) as next_one:
+        await next_one.auth.sender.deliver_due()
+        recipients = sorted(mail.recipient for mail in next_one.mailbox.mails)
+    assert recipients == ["deaf@example.com", "hangs@example.com", "later@example.com"]
+    never.set()
 
 
 async def test_what_somebody_put_into_the_table_is_not_sent(database_url: str) -> None:
@@ -298,10 +334,10 @@ async def test_a_database_that_is_away_after_the_sending_hears_of_it_later(
             other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             # In a thread: what this loop has begun must end before the lock can be had.
             await asyncio.to_thread(other.execute, "BEGIN EXCLUSIVE")
-            asyncio.get_running_loop().call_later(1.5, other.close)
+            asyncio.get_running_loop().call_later(2.5, other.close)
 
     provider = Blocking()
-    timeout = timedelta(seconds=0.2)
+    timeout = timedelta(seconds=0.5)
     options = {"mail_transport": provider, "send_mail": False, "database_timeout": timeout}
     async with running_service(sqlite_url, **options) as service:
         await put(service, ADA)
@@ -447,19 +483,12 @@ async def test_a_restarted_process_sends_what_another_left(database_url: str) ->
 async def outbox(url: str, *arguments: str, code: int = 0) -> str:
     """Beside this loop: a service in it may be about to commit."""
     environment = {
-        **os.environ,
         "TOKEN_AUTH_DATABASE": url,
         "TOKEN_AUTH_SECRET_KEY": SECRET_KEY,
         "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
     }
     result = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-c", MAIN, "outbox", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        run_forked, command_line, "outbox", *arguments, environment=environment
     )
     assert result.returncode == code, result.stderr
     return result.stdout
@@ -480,14 +509,8 @@ def test_the_settings_of_an_application(tmp_path: Path) -> None:
         ("nowhere", 1, "can't be loaded"),
     ):
         name, *options = app.split()
-        result = subprocess.run(
-            [sys.executable, "-c", MAIN, "--app", name, "create-tables", *options],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        arguments = ("--app", name, "create-tables", *options)
+        result = run_forked(command_line, *arguments, directory=tmp_path)
         assert (result.returncode, text in result.stdout + result.stderr) == (code, True)
     assert (tmp_path / "shop.db").exists()
 

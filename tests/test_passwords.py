@@ -105,6 +105,24 @@ async def test_an_unreadable_hash_is_a_wrong_password(sqlite_url: str) -> None:
     hasher.close()
 
 
+async def test_no_thread_outlives_the_shutdown(sqlite_url: str) -> None:
+    """And who comes back after it is served by new ones."""
+
+    def hashing() -> list[threading.Thread]:
+        return [t for t in threading.enumerate() if t.name.startswith("password-hash")]
+
+    before = hashing()
+    async with running_service(sqlite_url) as service:
+        await service.sign_up(ADA)
+        threads = [thread for thread in hashing() if thread not in before]
+        assert threads
+        await service.auth.shutdown()
+        for thread in threads:
+            await asyncio.to_thread(thread.join, 10)
+        assert not any(thread.is_alive() for thread in threads)
+        await service.sign_up("bob@example.com")
+
+
 async def test_bcrypt_truncates_nothing(sqlite_url: str) -> None:
     """73 bytes are refused, where only 72 would count."""
     context = CryptContext(["bcrypt"], bcrypt__rounds=4)

@@ -1,120 +1,120 @@
-"""The README tells the truth: its example runs as pasted, its commands are those that work."""
+"""The README's tables say what the code has; `test_documentation` runs its blocks."""
 
-import contextlib
-import json
-import os
+import dataclasses
 import re
-import shlex
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import httpx
+import pytest
 
-from asgi_token_auth import Settings
+from asgi_token_auth import Limits, PasswordPolicy, Settings, SettingsError
+from asgi_token_auth.passwords import recommended_context
+from asgi_token_auth.settings.environment import read_environment
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+# What stands there in words.
+DEFAULTS: dict[str, Any] = {
+    "": None,
+    "None": None,
+    "true": True,
+    "none": (),
+    "16 KiB": 16 * 1024,
+    "6 characters": PasswordPolicy(minimum_characters=6),
+    "`Limits()`": Limits(),
+    # What a setting of None comes to.
+    "`users_table()`": None,
+    "`Accept-Language`": None,
+    "console": None,
+    "memory": None,
+    "cores": None,
+    "the global ones": None,
+    "argon2id, 19 MiB, t=2, p=1": None,
+}
+IN_THE_ENVIRONMENT = {
+    "secret_key": '["a", "b"]',
+    "signing_key": "-----BEGIN",
+    "password_policy": "recommended",
+    "limits": '{"log_in_by_account": "5/minute"}',
+    "trusted_proxies": "10.0.0.1, 10.1.0.0/16",
+    "send_mail": "false",
+}
+REQUIRED = {
+    "TOKEN_AUTH_DATABASE": "sqlite:///x.db",
+    "TOKEN_AUTH_SECRET_KEY": "k" * 40,
+    "TOKEN_AUTH_EMAIL_SENDER": "app@example.com",
+}
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@contextlib.contextmanager
-def served(command: list[str], cwd: Path, port: int, **env: str) -> Iterator[httpx.Client]:
-    """A server process, from its first answer until SIGTERM."""
-    environment = {**os.environ, **env}
-    with subprocess.Popen([sys.executable, *command], cwd=cwd, env=environment) as process:
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-                deadline = time.monotonic() + 20
-                while time.monotonic() < deadline:
-                    with contextlib.suppress(httpx.TransportError):
-                        client.get("/")
-                        break
-                    time.sleep(0.05)
-                yield client
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(10)
-
-
-def test_the_example_runs_as_pasted(tmp_path: Path) -> None:
-    """In twenty-odd lines, a protected path and sign-up to login."""
-    example = re.search(r"```python\n(.+?)```", README, re.DOTALL)
-    assert example
-    (tmp_path / "app.py").write_text(example[1])
-    port, user = free_port(), {"username": "ada", "password": "secret"}
-    command = ["-m", "uvicorn", "app:app", "--port", str(port)]
-
-    with served(command, tmp_path, port, SECRET_KEY="k" * 40) as client:
-        assert client.get("/api/messages").status_code == 401
-        assert client.post("/api/users", json={"user": user}).json() == "ok"
-        token = client.post("/api/sessions", json=user).json()["token"]
-        response = client.get("/api/messages", headers={"Authorization": f"Bearer {token}"})
-        assert response.json() == {"hello": "ada"}
-
-
-def test_the_curl_session_goes_from_sign_up_to_reset(tmp_path: Path) -> None:
-    """Each line as it stands, placeholders filled in; the answers shown are the real ones."""
-    port = free_port()
-    command = ["-m", "examples.messages", "--port", str(port), "--mail-dir", str(tmp_path / "mail")]
-    command += ["--database-url", f"sqlite:///{tmp_path}/m.db"]
-    lines = [line.strip() for line in README.splitlines()]
-    session = [
-        (line, lines[number + 1].removeprefix("# ") if lines[number + 1].startswith("# ") else "")
-        for number, line in enumerate(lines)
-        if line.startswith("curl ")
+def rows() -> list[tuple[dict[str, bool], str]]:
+    """Of the table of settings: the names, each with whether it has an asterisk; the default."""
+    table = README.split("## Settings")[1].split("The command line")[0]
+    cells = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    return [
+        ({name: bool(star) for name, star in re.findall(r"`(\w+)`(\*?)", names)}, default.strip())
+        for names, default in cells
     ]
-    found = {"TOKEN": "", "CONFIRMATION_TOKEN": "", "RESET_TOKEN": ""}
-
-    with served(command, ROOT, port) as client:
-        for line, shown in session:
-            find_tokens(client, line, found)
-            for name, value in found.items():
-                line = line.replace(f'"{name}"', f'"{value}"').replace(f"${name}", value)
-            line = line.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
-            answer = subprocess.run(
-                [*shlex.split(line), "--silent"], capture_output=True, text=True, check=True
-            ).stdout
-            assert "errors" not in answer, (line, answer)
-            assert re.sub(r"eyJ[^\"]+", "eyJ...", answer) == shown or not shown
-            found["TOKEN"] = (
-                (json.loads(answer) or {}).get("token") or found["TOKEN"]
-                if (answer.startswith("{"))
-                else found["TOKEN"]
-            )
-
-    assert len(session) >= 10
-    assert all(found.values())
 
 
-def find_tokens(client: httpx.Client, line: str, found: dict[str, str]) -> None:
-    """Reads the mail that the next line needs."""
-    for placeholder, field in (
-        ("CONFIRMATION_TOKEN", "confirmation_token"),
-        ("RESET_TOKEN", "password_reset_token"),
-    ):
-        deadline = time.monotonic() + 10
-        while f'"{placeholder}"' in line and not found[placeholder]:
-            text = client.get("/dev/mailbox.json").text
-            token = re.search(rf"{field}: ([A-Za-z0-9_-]{{43}})", text)
-            found[placeholder] = token[1] if token else ""
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+def documented() -> dict[str, bool]:
+    return {name: star for names, _ in rows() for name, star in names.items()}
+
+
+def value_of(text: str) -> Any:
+    """A default as the table has it."""
+    if found := re.fullmatch(r"(\d+) (second|minute|hour|day)s?", text):
+        return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+    if re.fullmatch(r"[\d,]+", text):
+        return int(text.replace(",", ""))
+    return DEFAULTS[text] if text in DEFAULTS else text.strip("`")
+
+
+def default_of(name: str) -> Any:
+    field = Settings.__dataclass_fields__[name]
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
 
 
 def test_the_settings_table_and_the_settings_are_the_same() -> None:
     """Both ways: nothing undocumented, nothing that isn't there."""
-    table = README.split("## Settings")[1].split("The command line")[0]
-    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert set(documented()) == set(Settings.__dataclass_fields__)
 
-    assert documented == set(Settings.__dataclass_fields__)
+
+def test_the_defaults_in_the_table_are_the_real_ones() -> None:
+    """Where one row has several settings, their defaults come in the same order, or are one."""
+    for names, text in rows():
+        texts = [text] if text in DEFAULTS or len(names) == 1 else text.split(", ")
+        for name, shown in zip(names, texts * (len(names) // len(texts)), strict=True):
+            if name != "clock":
+                assert value_of(shown) == default_of(name), name
+
+    assert recommended_context().hash("x").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+@pytest.mark.parametrize("name", sorted(Settings.__dataclass_fields__))
+def test_an_asterisk_means_that_the_environment_is_read(name: str) -> None:
+    """And none means that the variable is refused, so that nobody sets it in vain."""
+    kind = type(default_of(name))
+    text = "7200" if "lifetime" in name or kind in (int, timedelta) else "7"
+    variable = f"TOKEN_AUTH_{name.upper()}"
+    environment = {**REQUIRED, variable: IN_THE_ENVIRONMENT.get(name, REQUIRED.get(variable, text))}
+
+    if documented()[name]:
+        assert read_environment(environment)[name] != default_of(name)
+    else:
+        with pytest.raises(SettingsError, match=f"{variable} is unknown"):
+            Settings.from_env(environment)
+
+
+def test_every_variable_that_is_named_is_read() -> None:
+    """On any page."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
+
+    named = {name.lower() for name in re.findall(r"TOKEN_AUTH_([A-Z][A-Z_]*[A-Z])\b", text)}
+
+    assert named - {name for name, star in documented().items() if star} == set()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from conftest import HOW_TO_GET, Service, running_service
+from documentation import free_port
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from test_readme import free_port
 from test_throttling import ADA, log_in, only, post
 
 GONE = "Redis does not answer"

@@ -90,6 +90,8 @@ def _flow(name: str, database_url: str) -> None:
         for path in ("/api/messages", "/v1/api/messages", "//api/messages", "/%61pi/messages"):
             assert httpx.get(f"http://{address}{path}").status_code in (401, 404)
         assert httpx.get(f"{url}/api/messages").status_code == 401
+        shown = "/v1/api" if "root path" in name else "/api"
+        assert f'<span class="path">{shown}/users</span>' in httpx.get(f"{url}/api/docs").text
         live = f"ws://{address}{root}/api/messages/live"
         assert asyncio.run(_listen(live, bearer)) == "ada"
         with pytest.raises(InvalidStatus) as refused:

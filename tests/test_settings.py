@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import databases
 import pytest
 import sqlalchemy
 
@@ -61,6 +62,9 @@ GOOD: dict[str, Any] = {
         ("trusted_proxies", ["10.0.0.1/8"]),
         ("trusted_proxies", ["proxy.example.com"]),
         ("user_fields", ["nonesuch"]),
+        ("disabled_endpoints", "token"),
+        ("disabled_endpoints", ["nonesuch"]),
+        ("disabled_endpoints", [7]),
         ("nonesuch", 1),
     ],
 )
@@ -163,6 +167,16 @@ def test_from_env_names_unknown_and_missing_variables() -> None:
     message = str(refused.value)
     assert "TOKEN_AUTH_TOKEN_LIFETIM is unknown" in message
     assert "TOKEN_AUTH_SECRET_KEY is missing" in message
+
+
+def test_an_override_needs_no_variable_and_is_no_typo_either() -> None:
+    """An application's own `Database` is no text, so the environment can't have it."""
+    database = databases.Database("sqlite:///x.db")
+    variables = {"TOKEN_AUTH_SECRET_KEY": "k" * 40, "TOKEN_AUTH_EMAIL_SENDER": "app@example.com"}
+
+    assert TokenAuth.from_env(variables, database=database).settings.database is database
+    with pytest.raises(SettingsError, match="token_lifetim is not a setting"):
+        TokenAuth.from_env(variables, database=database, token_lifetim=timedelta(hours=1))
 
 
 def test_settings_are_frozen() -> None:

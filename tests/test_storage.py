@@ -22,7 +22,7 @@ from asgi_token_auth import TokenAuth
 from asgi_token_auth.exceptions import DatabaseUnavailable
 from asgi_token_auth.storage.database import Database, Session
 from asgi_token_auth.storage.dialects import SQLiteConnection
-from asgi_token_auth.testing import Mailbox
+from asgi_token_auth.testing import Mailbox, new_user
 from asgi_token_auth.testing import settings as settings_for_tests
 
 LOCAL = "127.0.0.1"
@@ -245,6 +245,24 @@ async def test_the_applicationsown_database_is_shared_and_left_open(database_url
             assert await service.is_good((await service.new_user())["token"])
         assert own.is_connected
         assert await own.fetch_val("SELECT COUNT(*) FROM users") == 1
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_foreign_keys_hold_on_sqlite(sqlite_url: str, own: bool) -> None:
+    """Also where the application gives its `databases.Database`, whose connections know none."""
+    given = databases.Database(sqlite_url) if own else sqlite_url
+    auth = TokenAuth(database=given, **settings_for_tests(Mailbox()))
+    await auth.create_tables()
+    orders = "CREATE TABLE orders (user_id INTEGER REFERENCES users(id) ON DELETE SET NULL)"
+    ada = await new_user(auth, username="ada")
+    for statement in (orders, "INSERT INTO orders VALUES (1)"):
+        await auth._database.write(lambda session, sql=statement: session.run(sql))  # type: ignore[misc]
+
+    await auth.accounts.delete_account(ada.user, password=ada.password)
+
+    rows = await auth._database.read(lambda session: session.all("SELECT user_id FROM orders"))
+    assert [row[0] for row in rows] == [None]
+    await auth.shutdown()
 
 
 def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The kit for integrators' tests."""
 
 import contextlib
-import re
 import subprocess
 import sys
 import warnings
@@ -32,15 +31,6 @@ from asgi_token_auth.testing import (
 )
 
 ROOT = Path(__file__).parent.parent
-PYTEST_INI = """[pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
-filterwarnings =
-    error
-    ignore:Accessing argon2.__version__ is deprecated:DeprecationWarning
-    ignore:'crypt' is deprecated:DeprecationWarning
-"""
-PAGE = (ROOT / "docs/testing_your_app.md").read_text()
 
 
 async def show(request: Request) -> JSONResponse:
@@ -55,20 +45,6 @@ def app_around(auth: TokenAuth) -> ASGIApp:
 
     app = Starlette(routes=[Route("/api/me", show)], lifespan=lifespan)
     return auth.wrap(app, mount="/api", protect=["/api/me"])
-
-
-def test_the_page_runs_as_it_stands(tmp_path: Path) -> None:
-    """Its three files, and nothing else but the setting that it names; a warning is an error."""
-    files = dict(re.findall(r"```python\n# (\S+)\n(.+?)```", PAGE, re.DOTALL))
-    assert sorted(files) == ["conftest.py", "shop.py", "test_shop.py"]
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
-    (tmp_path / "pytest.ini").write_text(PYTEST_INI)
-
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_kit_needs_no_pytest() -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import ServiceFactory
+from conftest import MYSQL as MYSQL_URL
+from conftest import Service, ServiceFactory, own_database, run_sql, running_service
 
-from asgi_token_auth import Changes, users_table
+from asgi_token_auth import Changes, TokenAuth, users_table
 from asgi_token_auth.storage.tables import MYSQL
+from asgi_token_auth.testing import Mailbox, settings, token_in
 
 ADA = "ada@example.com"
 
@@ -64,6 +66,70 @@ async def test_keys_of_any_kind(start_service: ServiceFactory, key: str) -> None
     for junk in ("1", "x", str(uuid.uuid4()), "-1"):
         path = f"/api/users/{junk}/confirm"
         assert (await service.call("POST", path, {"confirmation_token": "x"})).status_code == 422
+
+
+LARGEST = 2**63 - 1
+
+
+async def test_ids_and_numbers_of_64_bits_are_taken(start_service: ServiceFactory) -> None:
+    """A BigInteger is one: its id in paths and bodies, its values in fields; one more is none."""
+    table = table_with_key(KEYS["bigint"]())
+    table.append_column(sa.Column("score", sa.BigInteger))
+    service = await start_service(users=table, user_fields=["score"])
+    key = sa.text(
+        f"INSERT INTO people (id, email, hashed_password) VALUES ({LARGEST}, '{ADA}', '')"
+    )
+    await service.auth._database.write(lambda session: session.run(key))
+    await service.call("POST", "/api/confirmations", {"email": ADA})
+    secret = token_in(await service.mailbox.receive(ADA))
+    for user_id in (LARGEST + 1, 10**30):
+        assert (await confirm(service, user_id, secret)).status_code == 422
+    reply = (await confirm(service, LARGEST, secret)).json()
+    assert reply["id"] == LARGEST
+    token = reply["token"]
+
+    for score, status in ((LARGEST, 200), (-LARGEST - 1, 200), (LARGEST + 1, 422), (2.0**63, 422)):
+        account = {"account": {"score": score}}
+        assert (await service.call("PUT", "/api/account", account, token)).status_code == status
+    account = (await service.call("GET", "/api/account", token=token)).json()["account"]
+    assert (account["id"], account["score"]) == (LARGEST, -LARGEST - 1)
+
+
+async def confirm(service: Service, user_id: int, token: str) -> Any:
+    body = {"confirmation_token": token}
+    return await service.call("POST", f"/api/users/{user_id}/confirm", body)
+
+
+@pytest.mark.parametrize("made_by", ["create_tables", "migrate"])
+@pytest.mark.parametrize(
+    ("kind", "declared"),
+    [
+        ("UUID", sa.Uuid()),
+        ("CHAR(32)", sa.Uuid()),
+        ("BIGINT UNSIGNED AUTO_INCREMENT", sa.BigInteger()),
+        ("VARCHAR(40) COLLATE latin1_swedish_ci", sa.String(40)),
+    ],
+)
+async def test_mariadb_refers_to_users_by_the_very_type_of_their_key(
+    kind: str, declared: Any, made_by: str
+) -> None:
+    """Which SQLAlchemy's word for it does not tell, and a foreign key must have."""
+    async with own_database(MYSQL_URL, "mysql") as url:
+        await run_sql(
+            url,
+            f"CREATE TABLE people (id {kind} PRIMARY KEY, email VARCHAR(320) UNIQUE,"
+            " hashed_password TEXT NOT NULL, confirmed_at BIGINT) ENGINE=InnoDB",
+        )
+        users = table_with_key(sa.Column("id", declared, primary_key=True))
+        if made_by == "migrate":
+            auth = TokenAuth(database=url, users=users, **settings(Mailbox()))
+            await auth.migrate()
+            await auth.shutdown()
+
+        async with running_service(url, users=users) as service:  # calls create_tables
+            reply = await service.new_user(ADA)
+            assert await service.is_good(reply["token"])
+            await service.auth.create_tables()
 
 
 async def test_extra_columns_are_set_shown_and_guarded(start_service: ServiceFactory) -> None:

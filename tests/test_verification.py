@@ -84,6 +84,23 @@ async def test_a_warm_token_asks_nobody(
     assert len(reads) <= 2 + seconds / (verifier.READ_AHEAD * LAG.total_seconds())
 
 
+async def test_a_token_with_a_wrong_signature_asks_nobody(
+    start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes tokens up costs the database nothing."""
+    service = await start_service(revocation_lag=timedelta(0), send_mail=False)
+    await service.auth.accounts.sign_up(username="ada", password="secret")
+    token = (await service.auth.accounts.log_in(username="ada", password="secret")).token
+    wrong = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
+
+    with counted_reads(monkeypatch) as reads:
+        for made_up in (wrong, "nonsense", "a.b.c"):
+            assert not await service.is_good(made_up)
+        assert reads == []
+        assert await service.is_good(token)
+        assert len(reads) == 1
+
+
 ENDINGS: dict[str, Callable[[Service, str, str], Any]] = {
     "log out": lambda s, a, b: s.call("DELETE", "/api/sessions", token=a),
     "log out everywhere": lambda s, a, b: s.call("DELETE", "/api/sessions?scope=all", token=a),

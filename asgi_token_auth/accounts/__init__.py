@@ -38,6 +38,7 @@ __all__ = [
     "Parts",
     "Record",
     "Scope",
+    "Token",
 ]
 
 NOBODY = Client()
@@ -45,35 +46,90 @@ AS_THEY_ARE = ImportOptions()
 
 
 class Accounts:
-    """The operations, bound to one TokenAuth. Each raises as its module's function says.
+    """The operations on accounts as async functions, for scripts, tests and endpoints of one's own:
+    `auth.accounts`. HTTP and the command line go through the same ones.
 
-    Attempts are counted, and refused with `Throttled`, as they are over HTTP; without a `client`
-    only by account.
+    Fields are given as keywords, named as in the wire contract. Attempts are counted, and refused
+    with `Throttled`, as they are over HTTP; without a `client` only by account.
+
+    Every operation may raise `DatabaseUnavailable`, which means: try again.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     async def sign_up(self, *, client: Client = NOBODY, **fields: Any) -> User | None:
-        """Creates an account from `email` and/or `username`, `password`, and extra columns."""
+        """Creates an account: by e-mail, to be confirmed with the token that is mailed; or by
+        username, confirmed at once.
+
+        Args:
+            client: who asks.
+            fields: `email`, `username` or both (then it is an e-mail sign-up), `password`, and the
+                extra columns that `user_fields` lets clients set.
+
+        Returns:
+            The user; None where the address has an account, and `disclose_accounts="never"` says
+            not to tell: its owner is mailed instead.
+
+        Raises:
+            InvalidFields: fields are missing or wrong, the `user_validator` refuses them, or the
+                address or username is taken.
+            Throttled: too many attempts from that address, or with that name.
+            HashingOverloaded, BreachedPasswordsUnavailable: try again.
+        """
         return await sign_up(self._parts, fields, client)
 
     async def confirm(
         self, user_id: object, *, client: Client = NOBODY, **fields: Any
     ) -> IssuedToken:
-        """Confirms an address with its `confirmation_token`; `session_name` names the new token."""
+        """Confirms a new account, or the new e-mail address of an old one, and logs its user in.
+
+        Args:
+            user_id: the user's id, as it is or as text.
+            client: who asks.
+            fields: `confirmation_token` from the mail; `session_name`, optional, what the new
+                token is called.
+
+        Raises:
+            InvalidFields: the token is wrong, used or expired, or the address is by now another's.
+            Throttled: too many attempts from that address, or too many wrong ones on the user.
+        """
         return await confirm(self._parts, user_id, fields, client)
 
     async def resend_confirmation(self, *, client: Client = NOBODY, **fields: Any) -> None:
-        """Mails the confirmation for `email` again."""
+        """Mails a new confirmation token, if the address waits for one; else does nothing, in the
+        same time. A mailbox that was sent some just now rests for `mail_cooldown`.
+
+        Args:
+            client: who asks.
+            fields: `email`.
+
+        Raises:
+            InvalidFields: it is no address; or not known, under `disclose_accounts="always"`.
+            Throttled: too many requests from that address, or for that mailbox.
+        """
         await resend_confirmation(self._parts, fields, client)
 
     async def log_in(self, *, client: Client = NOBODY, **fields: Any) -> IssuedToken:
-        """A token for `email` or `username`, and `password`, called `session_name` if given."""
+        """A new access token.
+
+        Args:
+            client: who asks.
+            fields: `email` or `username`, and `password`; `session_name`, optional, what the token
+                is called.
+
+        Raises:
+            InvalidFields: a field is missing or not text.
+            UnknownCredentials: no such user, or a wrong password.
+            AccountNotConfirmed: the password is right, but the account is not confirmed. Under
+                `disclose_accounts="never"` that is `UnknownCredentials` too.
+            Throttled: too many attempts from that address, or on that account.
+            HashingOverloaded: try again.
+        """
         return await log_in(self._parts, fields, client)
 
     async def list_sessions(self, user: User) -> list[Token]:
-        """The user's live tokens."""
+        """The user's live access tokens, newest first."""
         return await list_sessions(self._parts, user)
 
     async def log_out(
@@ -84,53 +140,143 @@ class Accounts:
         *,
         client: Client = NOBODY,
     ) -> int:
-        """Ends the user's tokens: all; or, of the given one, `current` or the `others`."""
+        """Ends access tokens: in this process at once, in every other within `revocation_lag`.
+
+        Args:
+            user: whose.
+            token: the one to start from, or its `digest`; only `all` needs none.
+            scope: `current` ends `token`, `others` all but that one, `all` all of the user's.
+            client: who asks.
+
+        Returns:
+            How many ended.
+
+        Raises:
+            ValueError: `token` is missing.
+        """
         digest = token.digest if isinstance(token, Token) else token
         return await log_out(self._parts, user, digest, scope, client)
 
     async def rename_session(self, user: User, session_id: str, name: object) -> None:
-        """Names one of the user's tokens by its id."""
+        """Names one of the user's access tokens, so that its owner knows it in the list.
+
+        Args:
+            user: whose.
+            session_id: the token's `digest`, or its `token_id` claim.
+            name: at most 64 characters, in one line.
+
+        Raises:
+            InvalidFields: the name is blank, too long, or not one line of text.
+            SessionNotFound: the user has no such token.
+        """
         await rename_session(self._parts, user, session_id, name)
 
     async def revoke_session(
         self, user: User, session_id: str, *, token: Token | None = None, client: Client = NOBODY
     ) -> None:
-        """Ends one of the user's tokens by its id; `token` is the one that asks for it."""
+        """Ends one of the user's access tokens.
+
+        Args:
+            user: whose.
+            session_id: the token's `digest`, or its `token_id` claim.
+            token: the one that asks for it, for the event that is written.
+            client: who asks.
+
+        Raises:
+            SessionNotFound: the user has no such token.
+        """
         current = token.digest if token else None
         await revoke_session(self._parts, user, session_id, current, client)
 
     async def list_events(self, user: User, *, before: int | None = None) -> list[Event]:
-        """What happened to the user's account, newest first, at most 100 events; `before` the id
-        of an event, those that came earlier."""
+        """What happened to the user's account, newest first, at most 100 events.
+
+        Args:
+            user: whose.
+            before: the id of an event: those that came earlier; None: the latest.
+        """
         return await self._parts.events.list(user.id, before)
 
     async def forget(self, user_id: object) -> None:
-        """Tells every process that something about the user changed."""
+        """Tells every process that the application itself changed something of the user; see
+        `TokenAuth.forget`."""
         await forget(self._parts, user_id)
 
     async def request_password_reset(self, *, client: Client = NOBODY, **fields: Any) -> None:
-        """Mails a reset token to `email`."""
+        """Mails a reset token, if the address has an account; else does nothing, in the same time.
+        A mailbox that was sent some just now rests for `mail_cooldown`.
+
+        Args:
+            client: who asks.
+            fields: `email`.
+
+        Raises:
+            InvalidFields: it is no address; or not known, under `disclose_accounts="always"`.
+            Throttled: too many requests from that address, or for that mailbox.
+        """
         await request_password_reset(self._parts, fields, client)
 
     async def reset_password(self, *, client: Client = NOBODY, **fields: Any) -> IssuedToken:
-        """Sets a new `password` with `user_id` and `password_reset_token`; `session_name` names
-        the new token."""
+        """Sets a new password, and logs the user in. That proves the mailbox: it confirms the
+        account, and ends all tokens and pending changes that came before.
+
+        Args:
+            client: who asks.
+            fields: `user_id`, `password_reset_token` from the mail, and the new `password`;
+                `session_name`, optional, what the new token is called.
+
+        Raises:
+            InvalidFields: the token is wrong, used or expired, or the password is not acceptable.
+            Throttled: too many attempts from that address, or too many wrong ones on the user.
+            HashingOverloaded, BreachedPasswordsUnavailable: try again.
+        """
         return await reset_password(self._parts, fields, client)
 
     async def update_account(
         self, user: User, *, token: Token | None = None, client: Client = NOBODY, **fields: Any
     ) -> None:
-        """Changes the user's fields. Without a token the caller is trusted to be recent."""
+        """Changes what `fields` name. A new e-mail address counts once it is confirmed from a mail
+        to it; a new password ends the user's other tokens.
+
+        Args:
+            user: whose account.
+            token: the one the user is logged in with; None: the caller is trusted, and needs no
+                `current_password`.
+            client: who asks.
+            fields: `email`, `username`, `password`, extra columns, each optional, and where the
+                login is older than `recent_login` `current_password`. A blank `email`, `username`
+                or `password` stays as it is.
+
+        Raises:
+            InvalidFields: fields are wrong or taken, or `current_password` is needed or wrong.
+            InvalidToken: the token was revoked meanwhile.
+            Throttled: too many present passwords were tried, or too many new addresses.
+            HashingOverloaded, BreachedPasswordsUnavailable: try again.
+        """
         await update_account(self._parts, Login(user, token), fields, client)
 
     async def delete_account(
         self, user: User, *, token: Token | None = None, client: Client = NOBODY, **fields: Any
     ) -> None:
-        """Deletes the user, proven by `password`."""
+        """Deletes the user and the user's tokens; the events stay. What refers to the row in the
+        application's own tables, their foreign keys decide.
+
+        Args:
+            user: whose account.
+            token: the one the user is logged in with, if any.
+            client: who asks.
+            fields: `password`, the present one: also in scripts.
+
+        Raises:
+            InvalidFields: the password is missing or wrong.
+            InvalidToken: the token was revoked meanwhile, or the user is gone.
+            Throttled: too many present passwords were tried.
+            HashingOverloaded: try again.
+        """
         await delete_account(self._parts, Login(user, token), fields, client)
 
     async def get(self, user_id: object) -> User | None:
-        """The user of that id."""
+        """The user of that id, given as it is or as text; None: there is none."""
         key = self._parts.users.parse_id(user_id)
         if key is None:
             return None
@@ -148,13 +294,24 @@ class Accounts:
         """Takes over users with their password hashes. Who is there already with the same hash
         counts as done, and nothing is overwritten.
 
+        Args:
+            records: the users.
+            options: how they are read.
+            on_refused: called with each record that is refused, and why.
+            on_batch: called with the report so far, after each 500 records.
+
         Raises:
             DatabaseUnavailable, HashingOverloaded: begin again; what was imported stays.
         """
         return await Import(self._parts, options, on_refused, on_batch).run(records)
 
     async def purge(self) -> dict[str, int]:
-        """Deletes all that is over: expired tokens, old mails, events and news; how many each."""
+        """Deletes all that is over: expired and unused tokens, old mails, events and news. A
+        running application does so by itself.
+
+        Returns:
+            How many rows there were of `tokens`, `mails`, `events` and `revocations`.
+        """
         return await purge_all(self._parts)
 
     async def purge_expired(self) -> int:

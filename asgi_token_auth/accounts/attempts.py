@@ -24,6 +24,8 @@ LoginName = dict[str, str | None]
 """An e-mail address or a username by the name of its field, as `Users.by_login` takes it."""
 
 
+COUNTS_ATTEMPTS = "counts_attempts"  # a function's attribute
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -41,7 +43,13 @@ def limited(
             parts.events.throttled(operation.__name__, cast(Client, args[-1]))
             raise
 
+    told.__dict__[COUNTS_ATTEMPTS] = True
     return told
+
+
+def is_limited(operation: Callable[..., Any] | None) -> bool:
+    """Whether the operation counts attempts, and so may raise `Throttled`."""
+    return COUNTS_ATTEMPTS in getattr(operation, "__dict__", {})
 
 
 async def count_by_address(parts: Parts, action: str, client: Client) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 class Client:
     """Who asks: noted with the token that a login gives and with each event, and counted.
 
-    `device` is an access token that the client has of an earlier login, good or not: by it an
-    account's owner goes on where strangers have used up the attempts on the account.
-    `session_name` is what the client wants a new token to be called.
-
-    `request` is the HTTP request where there is one. No operation looks into it; the
-    application's mail builders are given it.
+    Args:
+        user_agent: what the client calls itself; at most 256 characters are noted.
+        address: its IP address, by which attempts are counted; None: they are not.
+        device: an access token of an earlier login, good or not: by it an account's owner goes on
+            where strangers have used up the attempts on the account.
+        session_name: what a new token shall be called.
+        request: the HTTP request, where there is one. No operation looks into it; the
+            application's mail builders are given it.
     """
 
     user_agent: str | None = None
@@ -24,10 +26,12 @@ class Client:
 
     @property
     def noted_user_agent(self) -> str | None:
+        """`user_agent`, as it is stored: cut, and what is not printable replaced."""
         return _cut(self.user_agent, 256)
 
     @property
     def noted_address(self) -> str | None:
+        """`address`, as it is stored."""
         return _cut(self.address, 64)
 
 

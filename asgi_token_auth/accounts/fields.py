@@ -25,11 +25,15 @@ Action = Literal["sign_up", "update_account", "reset_password"]
 
 @dataclasses.dataclass
 class Changes:
-    """What is about to change; a `user_validator` sees it, and adds to `errors`.
+    """What is about to change: a `user_validator` is called with it, and refuses by
+    `add_error`, or by the errors that it returns. `changes["name"]`, `changes.get("name")` and
+    `"name" in changes` read the values.
 
-    `values` are the fields as they will be stored, and `password` as it was typed. `user` is
-    the account as it stands, None at sign-up. `changes["name"]` and `changes.get("name")` read
-    a value.
+    Args:
+        action: `sign_up`, `update_account` or `reset_password`.
+        user: the account as it stands; None at sign-up.
+        values: the fields as they will be stored, and `password` as it was typed.
+        errors: what is wrong so far: each field's message.
     """
 
     action: Action
@@ -113,7 +117,7 @@ def maximum_password_bytes(parts: Parts) -> int:
 def normalised_email(value: str) -> str | None:
     """The one spelling of an address, for storing and comparing; None: it is not one address.
 
-    Validated, normalised, and validated again, as normalising can make an `@` or a comma.
+    Validated, normalised, and what that changed validated again, as it can make an `@` or a comma.
     """
     for _ in range(2):
         if value.count("@") != 1 or not value.isprintable() or len(value) > 320:
@@ -124,7 +128,9 @@ def normalised_email(value: str) -> str | None:
             )
         except EmailNotValidError:
             return None
-        value = checked.normalized.lower()
+        before, value = value, checked.normalized.lower()
+        if value == before:
+            break
     return value
 
 

@@ -62,6 +62,16 @@ async def read_imported_user(
     return row
 
 
+def names_as_given(
+    users: ImportedUsers, theirs: Mapping[str, Any], options: ImportOptions
+) -> dict[str, str]:
+    """What tells a user apart, as it stands there: ids, names and hash, of those that are there."""
+    given = _renamed(users, theirs, options)
+    names = (*(name for name in users.names if name != "id" or options.keep_ids), "hashed_password")
+    values = {name: given.get(name) for name in names}
+    return {name: str(value) for name, value in values.items() if not is_blank(value)}
+
+
 def _renamed(
     users: ImportedUsers, theirs: Mapping[str, Any], options: ImportOptions
 ) -> dict[str, Any]:

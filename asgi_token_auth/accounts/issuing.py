@@ -26,7 +26,13 @@ MESSAGE = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """An access token for its user. `expires_in` is in seconds."""
+    """An access token for its user.
+
+    Args:
+        token: the JWT, for the header `Authorization: Bearer ...`.
+        expires_in: seconds from now; it may be revoked before.
+        user: whose it is.
+    """
 
     token: str = dataclasses.field(repr=False)
     expires_in: int

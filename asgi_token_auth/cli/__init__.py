@@ -26,7 +26,7 @@ INTERRUPTED = 130  # as shells have it: 128, and SIGINT
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 when it is done, 1 when it is refused or fails, 3 when an import
     refused some of its users, 130 when it is stopped from the keyboard."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.command == "generate-secret":
         print(secrets.token_urlsafe(48))
         return 0
@@ -42,14 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return PARTLY_DONE if isinstance(report, Partly) else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="asgi-token-auth", description=DESCRIPTION)
-    parser.add_argument("--app", help="MODULE:NAME of your TokenAuth, instead of the environment")
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Reads the command line."""
+    command_line = argparse.ArgumentParser(prog="asgi-token-auth", description=DESCRIPTION)
+    command_line.add_argument(
+        "--app", help="MODULE:NAME of your TokenAuth, instead of the environment"
+    )
+    commands = command_line.add_subparsers(dest="command", required=True)
     commands.add_parser("generate-secret", help="print a new secret key")
     for room in ROOMS:
         room.add_commands(commands)
-    return parser
+    return command_line
 
 
 async def _run(options: argparse.Namespace) -> str:

@@ -2,23 +2,20 @@
 
 import argparse
 import contextlib
-import json
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, TextIO
 
 from asgi_token_auth.accounts import ImportOptions, ImportReport, Record
 from asgi_token_auth.auth import TokenAuth
 from asgi_token_auth.cli.commands import Partly, add_command
-from asgi_token_auth.cli.user_files import read_csv, read_json_lines
+from asgi_token_auth.cli.progress import Fraction, Told, printable
+from asgi_token_auth.cli.user_files import read_csv, read_json_lines, share_read
 from asgi_token_auth.exceptions import SettingsError
-from asgi_token_auth.storage.users_elsewhere import read_users_table
+from asgi_token_auth.storage.users_elsewhere import UsersElsewhere
 
 DESCRIPTION = "take over users with their password hashes, from JSON lines, CSV, or a table by URL"
-MOST_SHOWN = 20
-SECONDS_BETWEEN = {True: 0.5, False: 10.0}  # between two progress lines, on a terminal or not
 
 
 class Preset(NamedTuple):
@@ -39,7 +36,11 @@ def add_commands(commands: Any) -> None:
     command = add_command(commands, "import-users", DESCRIPTION, _import)
     command.add_argument("file", nargs="?", default="-", help="- or none: standard input")
     command.add_argument("--format", choices=("jsonl", "csv"), help="else by the file's name")
-    command.add_argument("--from-url", metavar="URL", help="read another database, and no file")
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("--from-url", metavar="URL", help="read another database, and no file")
+    source.add_argument(
+        "--from-url-env", metavar="NAME", help="its URL is in this variable, where ps shows none"
+    )
     command.add_argument("--from-table", metavar="TABLE", help="there; with --preset its usual one")
     command.add_argument("--key", default="id", help="of that table, its primary key")
     command.add_argument("--preset", choices=sorted(PRESETS), help="whose columns these are")
@@ -55,21 +56,22 @@ def add_commands(commands: Any) -> None:
 
 
 async def _import(auth: TokenAuth, options: argparse.Namespace) -> str:
+    url = _source_url(options)
     preset = PRESETS[options.preset] if options.preset else Preset("users", {})
     reading = ImportOptions(
         names={**preset.names, **_names(options.map)},
-        drop_unknown=bool(options.from_url or options.preset),
+        drop_unknown=bool(url or options.preset),
         assume_confirmed=options.assume_confirmed,
         keep_ids=options.keep_ids,
         dry_run=options.dry_run,
     )
     with contextlib.ExitStack() as stack:
-        records = _records(auth, options, preset, stack)
-        told = _Told(_open_refused(options.refused, stack))
+        records, fraction = _records(auth, options, url, preset, stack)
+        told = Told(fraction, _open_refused(options.refused, stack))
+        stack.callback(told.end)
         report = await auth.accounts.import_users(
             records, reading, on_refused=told.refuse, on_batch=told.progress
         )
-    told.end()
     return _text(report, dry_run=options.dry_run)
 
 
@@ -80,26 +82,40 @@ def _names(given: list[str]) -> dict[str, str]:
     return names
 
 
+def _source_url(options: argparse.Namespace) -> str | None:
+    name, url = options.from_url_env, options.from_url
+    if name is not None and not (url := os.environ.get(name)):
+        raise SettingsError(f"--from-url-env: {name} is not set")
+    if url is not None and options.file != "-":
+        raise SettingsError(f"{options.file} and a database's URL: only one of them can be read")
+    return str(url) if url else None
+
+
 def _records(
-    auth: TokenAuth, options: argparse.Namespace, preset: Preset, stack: contextlib.ExitStack
-) -> AsyncIterator[Record]:
-    if options.from_url:
-        return _from_table(auth, options, options.from_table or preset.table)
+    auth: TokenAuth,
+    options: argparse.Namespace,
+    url: str | None,
+    preset: Preset,
+    stack: contextlib.ExitStack,
+) -> tuple[AsyncIterator[Record], Fraction]:
+    """The records, and what tells how many of them were read."""
+    if url is not None:
+        seconds = auth.settings.database_timeout.total_seconds()
+        table = options.from_table or preset.table
+        users = UsersElsewhere(url, table, key=options.key, timeout=seconds)
+        return _from_table(users, options.key), lambda: users.share_read
     if options.from_table:
         raise SettingsError("--from-table needs --from-url")
     file = stack.enter_context(_open(options.file))
     is_csv = options.format == "csv" or (not options.format and options.file.endswith(".csv"))
-    return read_csv(file) if is_csv else read_json_lines(file)
+    records = read_csv(file) if is_csv else read_json_lines(file)
+    return records, lambda: share_read(file)
 
 
-async def _from_table(
-    auth: TokenAuth, options: argparse.Namespace, table: str
-) -> AsyncIterator[Record]:
-    seconds = auth.settings.database_timeout.total_seconds()
-    rows = read_users_table(options.from_url, table, key=options.key, timeout=seconds)
-    async with contextlib.aclosing(rows):
+async def _from_table(users: UsersElsewhere, key: str) -> AsyncIterator[Record]:
+    async with contextlib.aclosing(users.rows()) as rows:
         async for row in rows:
-            yield Record(f"{options.key} {row[options.key]}", row)
+            yield Record(f"{key} {row[key]}", row)
 
 
 def _open(path: str) -> TextIO:
@@ -127,54 +143,8 @@ def _open_refused(path: str | None, stack: contextlib.ExitStack) -> TextIO | Non
     return stack.enter_context(open(number, "w", encoding="utf-8"))
 
 
-class _Told:
-    """What whoever runs the import sees meanwhile, on standard error."""
-
-    def __init__(self, refused: TextIO | None) -> None:
-        self._refused = refused
-        self._shown = 0
-        self._on_terminal = sys.stderr.isatty()
-        self._next = time.monotonic()
-        self._line_is_open = False
-
-    def refuse(self, record: Record, reason: str) -> None:
-        if self._refused is not None:
-            fields = {**record.fields, "refused": f"{record.origin} {reason}"}
-            self._refused.write(json.dumps(fields, default=str) + "\n")
-        self._shown += 1
-        if self._shown <= MOST_SHOWN:
-            self.end()
-            _print(_printable(f"{record.origin} refused: {reason}"))
-        elif self._shown == MOST_SHOWN + 1:
-            _print("more are refused: --refused FILE has them all")
-
-    def progress(self, report: ImportReport) -> None:
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + SECONDS_BETWEEN[self._on_terminal]
-        self._line_is_open = self._on_terminal
-        refused = sum(report.refused.values())
-        line = f"{report.read:,} read, {report.imported:,} imported, {refused:,} refused"
-        _print(f"\r{line}" if self._on_terminal else line, end="" if self._on_terminal else "\n")
-
-    def end(self) -> None:
-        """Leaves the progress line."""
-        if self._line_is_open:
-            _print("")
-        self._line_is_open = False
-
-
-def _print(line: str, end: str = "\n") -> None:
-    print(line, end=end, file=sys.stderr, flush=True)
-
-
-def _printable(text: str) -> str:
-    """Escaped: what somebody else put into the file must not steer the terminal."""
-    return text.encode("unicode_escape").decode()
-
-
 def _text(report: ImportReport, *, dry_run: bool) -> str:
     verb = "would be imported" if dry_run else "imported"
     lines = [f"{report.imported} {verb}", f"{report.already_there} already there"]
-    lines += [f"{count} refused: {_printable(why)}" for why, count in report.refused.items()]
+    lines += [f"{count} refused: {printable(why)}" for why, count in report.refused.items()]
     return Partly("\n".join(lines)) if report.refused else "\n".join(lines)

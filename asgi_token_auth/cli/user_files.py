@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import stat
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TextIO
 
@@ -37,6 +39,14 @@ async def read_csv(file: TextIO) -> AsyncIterator[Record]:
         elif fields:
             fault = _count_fault(len(fields), len(header))
             yield Record(origin, dict(zip(header, fields, strict=False)), fault)
+
+
+def share_read(file: TextIO) -> float | None:
+    """How much of the file was read, 0 to 1; None: it is a pipe, which has no end yet."""
+    state = os.fstat(file.fileno())
+    if not stat.S_ISREG(state.st_mode) or not state.st_size:
+        return None
+    return min(os.lseek(file.fileno(), 0, os.SEEK_CUR) / state.st_size, 1.0)
 
 
 def _rows(reader: Any) -> Iterator[tuple[list[str], str | None]]:

@@ -20,13 +20,13 @@ class AccountEndpoints(EndpointGroup):
 
     @endpoint
     async def show_account(self, request: Request) -> Response:
-        """GET /account"""
+        """GET /account: the user, with the extra columns."""
         login = await self._login(request)
         return JSONResponse({"account": _shown(login.user)}, headers=NO_STORE)
 
     @endpoint
     async def update_account(self, request: Request) -> Response:
-        """PUT /account"""
+        """PUT /account: changes password, e-mail address, username and extra columns."""
         login, body = await self._login(request), await self._body(request)
         fields = _account_in(body)
         if "current_password" in body:
@@ -36,14 +36,15 @@ class AccountEndpoints(EndpointGroup):
 
     @endpoint
     async def delete_account(self, request: Request) -> Response:
-        """DELETE /account"""
+        """DELETE /account: deletes the user, proven by the password."""
         login = await self._login(request)
         await delete_account(self._parts, login, await self._body(request), self._client(request))
         return ok()
 
     @endpoint
     async def list_events(self, request: Request) -> Response:
-        """GET /account/events"""
+        """GET /account/events: what happened to the account, 100 events at most; `?before=<id>`
+        goes on from there."""
         login = await self._login(request)
         events = await self._parts.events.list(login.user.id, _before(request))
         content = {"events": [_shown_event(event, login.digest) for event in events]}

@@ -13,7 +13,7 @@ from asgi_token_auth.accounts import Client, IssuedToken, Login, Parts
 from asgi_token_auth.addresses import TrustedProxies
 from asgi_token_auth.bearer import parse_bearer, read_authorization
 from asgi_token_auth.endpoints.bodies import BadBody, read_json
-from asgi_token_auth.endpoints.errors import NO_STORE, base_error, error_response
+from asgi_token_auth.endpoints.errors import NO_STORE, Refused, error_response
 from asgi_token_auth.exceptions import TokenAuthError, TokenRefused
 from asgi_token_auth.verification import Verifier
 
@@ -48,25 +48,31 @@ class EndpointGroup:
         )
 
 
-def endpoint(
-    handle: Callable[[E, Request], Awaitable[Response]],
-) -> Callable[[E, Request], Awaitable[Response]]:
+Handler = Callable[[E, Request], Awaitable[Response]]
+
+
+def refusing_by(refuse: Callable[[Refused], Response]) -> Callable[[Handler[E]], Handler[E]]:
+    """Makes every error of a handler the answer that `refuse` has for it."""
+
+    def decorate(handle: Handler[E]) -> Handler[E]:
+        @functools.wraps(handle)
+        async def answer(self: E, request: Request) -> Response:
+            with self._parts.telemetry.operation(handle.__name__) as outcome:
+                try:
+                    return await handle(self, request)
+                except (BadBody, TokenAuthError) as error:
+                    response = refuse(error)
+                    outcome.error, outcome.status = error.code, response.status_code
+                    return response
+
+        return answer
+
+    return decorate
+
+
+def endpoint(handle: Handler[E]) -> Handler[E]:
     """Makes every error of a handler the answer that the contract has for it."""
-
-    @functools.wraps(handle)
-    async def answer(self: E, request: Request) -> Response:
-        with self._parts.telemetry.operation(handle.__name__) as outcome:
-            try:
-                return await handle(self, request)
-            except BadBody as error:
-                outcome.error, outcome.status = "bad_body", error.status
-                return base_error(error.status, error.message)
-            except TokenAuthError as error:
-                response = error_response(error)
-                outcome.error, outcome.status = error.code, response.status_code
-                return response
-
-    return answer
+    return refusing_by(error_response)(handle)
 
 
 def _device(request: Request) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from asgi_token_auth.bearer import challenge
+from asgi_token_auth.endpoints.bodies import BadBody
 from asgi_token_auth.exceptions import (
     BreachedPasswordsUnavailable,
     DatabaseUnavailable,
@@ -23,6 +24,9 @@ from asgi_token_auth.exceptions import (
 
 NO_STORE = {"Cache-Control": "no-store"}
 
+Refused = BadBody | TokenAuthError
+"""How a request may end but for an answer."""
+
 STATUS: dict[type[TokenAuthError], int] = {
     InvalidFields: 422,
     LoginRefused: 401,
@@ -37,8 +41,10 @@ STATUS: dict[type[TokenAuthError], int] = {
 }
 
 
-def error_response(error: TokenAuthError) -> Response:
+def error_response(error: Refused) -> Response:
     """The answer to a request that ended in `error`."""
+    if isinstance(error, BadBody):
+        return base_error(error.status, error.message)
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     return JSONResponse(_content(error), status, {**NO_STORE, **_headers(error)})
 

@@ -13,12 +13,12 @@ class PasswordEndpoints(EndpointGroup):
 
     @endpoint
     async def request_password_reset(self, request: Request) -> Response:
-        """POST /password_resets"""
+        """POST /password_resets: mails a reset token."""
         await request_password_reset(self._parts, await self._body(request), self._client(request))
         return ok()
 
     @endpoint
     async def reset_password(self, request: Request) -> Response:
-        """POST /password_resets/reset"""
+        """POST /password_resets/reset: sets a new password, and logs in."""
         fields = await self._body(request)
         return token_reply(await reset_password(self._parts, fields, self._client(request)))

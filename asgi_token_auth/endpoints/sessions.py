@@ -25,13 +25,13 @@ class SessionEndpoints(EndpointGroup):
 
     @endpoint
     async def log_in(self, request: Request) -> Response:
-        """POST /sessions"""
+        """POST /sessions: an access token for a password."""
         fields = await self._body(request)
         return token_reply(await log_in(self._parts, fields, self._client(request)))
 
     @endpoint
     async def list_sessions(self, request: Request) -> Response:
-        """GET /sessions"""
+        """GET /sessions: the user's live access tokens."""
         login = await self._login(request)
         tokens = await list_sessions(self._parts, login.user)
         current = login.digest
@@ -40,7 +40,7 @@ class SessionEndpoints(EndpointGroup):
 
     @endpoint
     async def log_out(self, request: Request) -> Response:
-        """DELETE /sessions"""
+        """DELETE /sessions: ends this token; with `?scope=others` or `all` the rest, too."""
         login = await self._login(request)
         scope = request.query_params.get("scope", "current")
         if scope not in SCOPES:
@@ -50,7 +50,7 @@ class SessionEndpoints(EndpointGroup):
 
     @endpoint
     async def rename_session(self, request: Request) -> Response:
-        """PUT /sessions/{token_id}"""
+        """PUT /sessions/{token_id}: names one of the user's access tokens."""
         login, body = await self._login(request), await self._body(request)
         name, token_id = nested(body, "session").get("name"), request.path_params["token_id"]
         await rename_session(self._parts, login.user, token_id, name)
@@ -58,7 +58,7 @@ class SessionEndpoints(EndpointGroup):
 
     @endpoint
     async def revoke_session(self, request: Request) -> Response:
-        """DELETE /sessions/{token_id}"""
+        """DELETE /sessions/{token_id}: ends one of the user's access tokens."""
         login = await self._login(request)
         session_id = request.path_params["token_id"]
         await revoke_session(

@@ -15,19 +15,19 @@ class UserEndpoints(EndpointGroup):
 
     @endpoint
     async def sign_up(self, request: Request) -> Response:
-        """POST /users"""
+        """POST /users: creates an account, and mails the confirmation token."""
         fields = nested(await self._body(request), "user")
         await sign_up(self._parts, fields, self._client(request))
         return ok()
 
     @endpoint
     async def confirm(self, request: Request) -> Response:
-        """POST /users/{id}/confirm"""
+        """POST /users/{id}/confirm: uses a confirmation token up, and logs in."""
         user_id, fields = request.path_params["id"], await self._body(request)
         return token_reply(await confirm(self._parts, user_id, fields, self._client(request)))
 
     @endpoint
     async def resend_confirmation(self, request: Request) -> Response:
-        """POST /confirmations"""
+        """POST /confirmations: mails the confirmation token again."""
         await resend_confirmation(self._parts, await self._body(request), self._client(request))
         return ok()

@@ -47,6 +47,12 @@ class MailgunTransport:
         return f"MailgunTransport({self._url!r})"
 
     async def send(self, mail: Mail) -> None:
+        """Hands `mail` over.
+
+        Raises:
+            MailRefused: Mailgun takes no such mail.
+            MailError: Mailgun can't be reached, is busy, or has a fault; or the key is wrong.
+        """
         form = _form(mail)
         if self._client is None:  # building one reads the TLS roots: once is enough
             self._client = httpx.AsyncClient(auth=("api", self._key), timeout=self._timeout)

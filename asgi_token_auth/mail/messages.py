@@ -26,7 +26,19 @@ NOTHING = Message("", "x" * 500)  # as long as most, for mails that nobody gets
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail to one address. `id` stays the same on every try, and names it to the provider."""
+    """One mail to one address.
+
+    Args:
+        id: stays the same on every try, and names the mail to the provider.
+        kind: `confirmation`, `password_reset`, `email_change`, `password_changed`,
+            `email_changed` or `account_exists`.
+        sender: the address it comes from, `email_sender`.
+        recipient: the address it goes to.
+        subject: one line.
+        text: the body.
+        html: the same in HTML; None: there is none.
+        created_at: when what it tells of happened, aware.
+    """
 
     id: str
     kind: str
@@ -39,10 +51,11 @@ class Mail:
 
 
 class Emails:
-    """The six builders, and three for HTML. Subclass it, or give any object (or dictionary) that
-    has some of them: the rest are these, which render templates.
+    """The six builders, and three for HTML: the setting `emails`. Subclass it and give the class,
+    or give any object (or dictionary) that has some of them: the rest are these, which render
+    templates.
 
-    `user` is the account's user; `token` goes into the link; `request` is the HTTP request that
+    `user` is the account's `User`; `token` goes into the link; `request` is the HTTP request that
     caused the mail (its headers tell the language, for one), or None where there was none.
     A body that is replaced is sent without HTML, unless its `..._html` is given, too.
 
@@ -56,30 +69,39 @@ class Emails:
         self._templates = templates or _templates(settings)
 
     def welcome_subject(self, user: User, request: Any) -> str:
+        """The subject of the mail that asks a new user to confirm the address."""
         return self._templates.subject("welcome", user, request, {})
 
     def welcome_body(self, user: User, token: str, request: Any) -> str:
+        """Its text, with the token or a link made from `confirmation_url`."""
         return self._templates.text("welcome", user, request, self._confirmation(user, token))
 
     def welcome_html(self, user: User, token: str, request: Any) -> str | None:
+        """Its HTML; None: the mail is text alone."""
         return self._templates.html("welcome", user, request, self._confirmation(user, token))
 
     def password_reset_subject(self, user: User, request: Any) -> str:
+        """The subject of the mail for somebody who forgot the password."""
         return self._templates.subject("password_reset", user, request, {})
 
     def password_reset_body(self, user: User, token: str, request: Any) -> str:
+        """Its text, with the token or a link made from `password_reset_url`."""
         return self._templates.text("password_reset", user, request, self._reset(user, token))
 
     def password_reset_html(self, user: User, token: str, request: Any) -> str | None:
+        """Its HTML; None: the mail is text alone."""
         return self._templates.html("password_reset", user, request, self._reset(user, token))
 
     def new_email_address_subject(self, user: User, request: Any) -> str:
+        """The subject of the mail to the new address of a user who changes it."""
         return self._templates.subject("new_email_address", user, request, {})
 
     def new_email_address_body(self, user: User, token: str, request: Any) -> str:
+        """Its text, with the token or a link made from `email_change_url`."""
         return self._templates.text("new_email_address", user, request, self._change(user, token))
 
     def new_email_address_html(self, user: User, token: str, request: Any) -> str | None:
+        """Its HTML; None: the mail is text alone."""
         return self._templates.html("new_email_address", user, request, self._change(user, token))
 
     def _confirmation(self, user: User, token: str) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ import logging
 import math
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from asgi_token_auth.exceptions import DatabaseUnavailable, MailError, MailRefused
@@ -26,7 +26,12 @@ POLL_SECONDS = 5.0
 # The answer leaves first: whether there is a mail to send must not show in its time.
 LET_THE_ANSWER_GO_SECONDS = 0.01
 SHORTEST_REST_SECONDS = 0.05
+# A shutdown: how long sends are begun, and when those under way are given up, which a provider that
+# took the mail without saying so would get twice. Kubernetes kills after 30 seconds, and the
+# database has still to be closed.
 DRAIN_SECONDS = 5.0
+STOP_SECONDS = 15.0
+FAREWELL_SECONDS = 1.0  # for a transport that takes no notice of being cancelled
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 600.0
 LONGEST_WISH_SECONDS = 3600.0
@@ -101,7 +106,8 @@ class Sender:
         self._wake.set()
 
     async def stop(self) -> None:
-        """Sends what is due for a few seconds more, then ends; the rest is for the next sender."""
+        """Sends what is due for a few seconds more, then ends, within some 15 seconds whatever the
+        provider does; the rest is for the next sender."""
         loop = asyncio.get_running_loop()
         if self._starting and self._starting[0] is loop:
             self._starting[1].cancel()
@@ -109,13 +115,13 @@ class Sender:
         if (task := self._task) is not None and task.get_loop() is loop:
             self._stop_at = loop.time() + DRAIN_SECONDS
             self._wake.set()
-            await asyncio.wait({task}, timeout=DRAIN_SECONDS + SEND_SECONDS)
+            await asyncio.wait({task}, timeout=STOP_SECONDS)
             for unfinished in {task, *self._sending}:
                 unfinished.cancel()
-            await asyncio.wait({task, *self._sending})
+            await asyncio.wait({task, *self._sending}, timeout=FAREWELL_SECONDS)
             self._task = None
         if close := getattr(self._transport, "aclose", None):
-            await close()
+            await _within(FAREWELL_SECONDS, close())
 
     async def deliver_due(self) -> int:
         """Tries each mail whose turn it is, once; how many were tried.
@@ -251,6 +257,15 @@ class Sender:
 
     def _now(self) -> int:
         return int(self._clock().timestamp() * 1000)
+
+
+async def _within(seconds: float, farewell: Awaitable[None]) -> None:
+    """Waits for it for so long: a provider that hangs must not hold up the shutdown."""
+    try:
+        async with asyncio.timeout(seconds):
+            await farewell
+    except TimeoutError:
+        logger.warning("the mail transport could not be closed in time")
 
 
 def retry_delay(attempts: int) -> float:

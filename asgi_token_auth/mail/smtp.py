@@ -17,7 +17,8 @@ class SMTPTransport:
     Args:
         host: the server; its certificate must be for that name.
         port: by default 587, 465 or 25, as `security` says.
-        username, password: to authenticate with; never sent without TLS.
+        username: to authenticate with; never sent without TLS.
+        password: likewise.
         security: `starttls` (the server must offer it), `tls` from the first byte, or `none`,
             for a server on this machine.
         timeout: seconds for each answer of the server.
@@ -56,6 +57,12 @@ class SMTPTransport:
         return f"SMTPTransport({self._host!r}, {self._port}, security={self._security!r})"
 
     async def send(self, mail: Mail) -> None:
+        """Hands `mail` over.
+
+        Raises:
+            MailRefused: the server takes no such recipient or text.
+            MailError: the server can't be reached, is busy, or refuses the log-in.
+        """
         import aiosmtplib
 
         message = as_email_message(mail)

@@ -36,6 +36,7 @@ class ConsoleTransport:
     """Prints mails to standard output: for development only, as it shows live tokens."""
 
     async def send(self, mail: Mail) -> None:
+        """Prints `mail`, without its HTML."""
         # Without the HTML, which would only say the same again.
         message = as_email_message(dataclasses.replace(mail, html=None), legible=True)
         print(message.as_string(), file=sys.stdout, flush=True)
@@ -44,6 +45,9 @@ class ConsoleTransport:
 class FileTransport:
     """Writes each mail's text as one `.eml` file into a directory, and its HTML beside it, for a
     browser to open: for development and tests.
+
+    Args:
+        directory: made where it is not there.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -51,6 +55,7 @@ class FileTransport:
         self.directory.mkdir(parents=True, exist_ok=True)
 
     async def send(self, mail: Mail) -> None:
+        """Writes `mail`; a reader sees all of it or nothing."""
         await asyncio.to_thread(self._write, mail)
 
     def _write(self, mail: Mail) -> None:
@@ -67,12 +72,13 @@ class FileTransport:
 
 
 class MemoryTransport:
-    """Keeps mails in a list: for tests."""
+    """Keeps mails in the list `mails`: for tests."""
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []
 
     async def send(self, mail: Mail) -> None:
+        """Adds `mail` to the list."""
         self.mails.append(mail)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -106,6 +106,9 @@ def _value_faults(settings: Settings) -> list[str]:
         "trusted_proxies must be addresses, networks or 'unix'": _are_proxies(
             settings.trusted_proxies
         ),
+        "disabled_endpoints must be a list of the names of endpoints": _are_texts(
+            settings.disabled_endpoints
+        ),
         f"issuer must be printable text of at most {LONGEST_NAME} characters": _is_name(
             settings.issuer
         ),
@@ -138,6 +141,12 @@ def _are_proxies(proxies: Any) -> bool:
     except (ValueError, TypeError):
         return False
     return True
+
+
+def _are_texts(given: object) -> bool:
+    if isinstance(given, str) or not isinstance(given, Collection):
+        return False
+    return all(isinstance(each, str) for each in given)
 
 
 def _is_name(name: object) -> bool:

@@ -1,7 +1,7 @@
 """Settings from the environment: `TOKEN_AUTH_` and the setting's name in capitals."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from asgi_token_auth.password_policy import PasswordPolicy
 from asgi_token_auth.settings.kinds import (
     COUNTS,
     DURATIONS,
+    LISTS,
     OPTIONAL_COUNTS,
     OPTIONAL_DURATIONS,
     TEXTS,
@@ -19,8 +20,8 @@ from asgi_token_auth.throttling import Limits
 ENVIRONMENT_PREFIX = "TOKEN_AUTH_"
 
 
-def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that are there; durations are in seconds.
+def read_environment(environ: Mapping[str, str], given: Collection[str] = ()) -> dict[str, Any]:
+    """The settings that are there; durations are in seconds. Those `given` need not be.
 
     Raises:
         SettingsError: a variable is unknown, unreadable, or a required one is missing.
@@ -36,7 +37,7 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         except (ValueError, KeyError, OverflowError, RecursionError):
             faults.append(f"{variable} is unknown or unreadable")
     for required in ("database", "secret_key", "email_sender"):
-        if required not in found:
+        if required not in found and required not in given:
             faults.append(f"{ENVIRONMENT_PREFIX}{required.upper()} is missing")
     if faults:
         raise SettingsError(*faults)
@@ -56,8 +57,8 @@ def _from_text(name: str, text: str) -> Any:
         return int(text)
     if name == "password_policy":
         return {"recommended": PasswordPolicy.recommended(), "default": PasswordPolicy()}[text]
-    if name == "trusted_proxies":
-        return tuple(proxy.strip() for proxy in text.split(",") if proxy.strip())
+    if name in LISTS:
+        return tuple(each.strip() for each in text.split(",") if each.strip())
     if name == "limits":
         return None if text.lower() in ("none", "off") else _limits_from(text)
     if name == "send_mail":

@@ -23,6 +23,7 @@ COUNTS = (
 )
 OPTIONAL_COUNTS = ("tokens_per_user", "hashing_threads")
 LINKS = ("confirmation_url", "password_reset_url", "email_change_url")
+LISTS = ("trusted_proxies", "disabled_endpoints")
 TEXTS = (
     "database",
     "email_sender",

@@ -214,10 +214,12 @@ class Database:
             logger.error("can't connect to the database: %s", type(error).__name__)
 
     def _open(self) -> databases.Database:
-        if self._given is not None:
+        if self._given is not None and not self.dialect.single_writer:
             return self._given
+        # SQLite has no pool to share, and a connection of the application's knows no foreign keys.
+        options = {**self.dialect.options(self._connections + 2), **self.options}
         try:
-            return databases.Database(self.url, **self.dialect.options(self._connections + 2))
+            return databases.Database(self.url, **options)
         except ImportError as error:
             extra = self.dialect.extra
             raise SettingsError(

@@ -38,11 +38,12 @@ class Event:
     e-mail address, or a name that somebody typed.
 
     Args:
-        event: what.
+        event: what; one of the names in docs/events.md.
         user_id: whose account; None: of nobody, an unknown name or address was given.
         created_at: when, in milliseconds since the epoch.
         session: the id of the token used, or of the one that was given out; None: neither.
-        address, user_agent: where from, as far as the client was known.
+        address: where from: the client's IP address, as far as it was known.
+        user_agent: what the client calls itself.
         detail: of `login_failed` why; of `sessions_revoked` which (`others`, `all`, the id of
             one, or those beyond the `limit`); of `account_updated` the fields; of a request for a
             mail `not_mailed`, where none was sent; of `throttled` what was tried too often.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, select
+from sqlalchemy import Integer, literal, select
 
 from asgi_token_auth.storage.compiled import Row, compiled_insert
 from asgi_token_auth.storage.database import Session
@@ -48,7 +48,11 @@ class ImportedUsers:
             return []
         told = (*self.names, "hashed_password")
         columns = [self._table.c[column] for column in told]
-        rows = await session.all(select(*columns).where(self._table.c[name].in_(values)))
+        column = self._table.c[name]
+        # Each with its type: `databases` would give the driver a UUID as it is, which SQLite and
+        # MariaDB do not take.
+        typed = [literal(value, column.type) for value in values]
+        rows = await session.all(select(*columns).where(column.in_(typed)))
         return [{name: row[place] for place, name in enumerate(told)} for row in rows]
 
     async def insert(self, session: Session, rows: Iterable[Row], *, keep_ids: bool) -> None:

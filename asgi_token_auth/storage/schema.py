@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import MetaData, Table
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from asgi_token_auth.storage.database import Database, Session
 from asgi_token_auth.storage.dialects import Dialect
+from asgi_token_auth.storage.user_keys import FIND_KEY, FoundType, found_type, key_of
 
 # Processes that start together would create the tables together: PostgreSQL fails one of them.
 LOCK_KEY = 7036874417766
@@ -21,8 +22,12 @@ INDEX_EXISTS = {
 }
 
 
-async def create_tables(database: Database, tables: list[Table]) -> None:
+async def create_tables(database: Database, users: Table, own: list[Table]) -> None:
     """Creates the tables and indexes that are not there; changes none that are.
+
+    Args:
+        users: what the others refer to.
+        own: the others.
 
     Raises:
         DatabaseUnavailable: the database is down, or refuses.
@@ -31,10 +36,29 @@ async def create_tables(database: Database, tables: list[Table]) -> None:
     async def create(session: Session) -> None:
         if database.dialect.name in LOCKS:
             await session.run(LOCKS[database.dialect.name])
-        for table in tables:
+        key = await _found_key(session, users, database.dialect)
+        for table in (users, *(own if key is None else _referring(users, own, key))):
             await _create(session, table, database.dialect)
 
     await database.write(create)
+
+
+async def _found_key(session: Session, users: Table, dialect: Dialect) -> FoundType | None:
+    if dialect.name not in FIND_KEY:
+        return None
+    row = await session.one(FIND_KEY[dialect.name], key_of(users))
+    return found_type(row) if row else None
+
+
+def _referring(users: Table, own: list[Table], key: FoundType) -> list[Table]:
+    """Copies of the tables whose references to users are of that type."""
+    metadata = MetaData()
+    users.to_metadata(metadata)
+    copies = [table.to_metadata(metadata) for table in own]
+    for table in copies:
+        if "user_id" in table.c:
+            table.c.user_id.type = key
+    return copies
 
 
 async def _create(session: Session, table: Table, dialect: Dialect) -> None:

@@ -32,7 +32,14 @@ SESSION_NAME_CHARACTERS = 64
 def users_table(
     metadata: MetaData | None = None, *extra: Column[Any], name: str = "users"
 ) -> Table:
-    """The users table to take where the application has none, with any columns of its own."""
+    """The users table to take where the application has none, with any columns of its own.
+
+    Args:
+        metadata: the application's; by default a new one.
+        extra: columns to add to `id` (integer), `email`, `username`, `hashed_password` and
+            `confirmed_at`.
+        name: the table's name in the database.
+    """
     return Table(
         name,
         MetaData() if metadata is None else metadata,

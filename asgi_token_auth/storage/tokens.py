@@ -22,7 +22,21 @@ MAILED: tuple[Purpose, ...] = (CONFIRMATION, EMAIL_CHANGE, PASSWORD_RESET)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Token:
-    """A row of the tokens table; times in milliseconds since the epoch."""
+    """A token as the database has it: an access token, or one that was mailed. Times are in
+    milliseconds since the epoch.
+
+    Args:
+        digest: SHA-256 of the token's secret, in hexadecimal; the session's id.
+        purpose: `authentication`, `confirmation`, `email_change` or `password_reset`.
+        user_id: whose.
+        created_at: when it was issued.
+        expires_at: when it ends by itself.
+        sent_to: the address it was mailed to.
+        last_used_at: when its use was last noted.
+        user_agent: what the client that logged in calls itself.
+        address: the IP address of that client.
+        name: what its owner calls it.
+    """
 
     digest: str
     purpose: Purpose

@@ -6,7 +6,7 @@ import sys
 import uuid
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import JSON, Column, Double, Enum, SmallInteger, Uuid
+from sqlalchemy import JSON, BigInteger, Column, Double, Enum, SmallInteger, Uuid
 from sqlalchemy.types import TypeDecorator
 
 LARGEST_DOUBLE = sys.float_info.max
@@ -27,7 +27,8 @@ KINDS: dict[type, Kind] = {
 
 
 class UserField(NamedTuple):
-    """What a column holds. `maximum_characters` is of text only, `choices` of enumerations.
+    """What a column holds. `maximum_characters` is of text only, `choices` of enumerations,
+    `limit`, the first number too large, of integers.
 
     `required`: clients must give it when they sign up. `other`: JSON has no word for it, and
     answers have it as text.
@@ -40,6 +41,7 @@ class UserField(NamedTuple):
     writable: bool
     maximum_characters: int | None
     choices: tuple[str, ...] | None
+    limit: int | None = None
 
 
 def describe_field(column: Column[Any], writable: bool) -> UserField:
@@ -48,12 +50,22 @@ def describe_field(column: Column[Any], writable: bool) -> UserField:
     maximum = _maximum_characters(column.type) if kind == "text" else None
     required = writable and is_required(column)
     choices = tuple(column.type.enums) if isinstance(column.type, Enum) else None
-    return UserField(column.name, kind, bool(column.nullable), required, writable, maximum, choices)
+    limit = integer_limit(column.type) if kind == "integer" else None
+    name = str(column.name)  # SQLAlchemy has a class of its own for it
+    nullable = bool(column.nullable)
+    return UserField(name, kind, nullable, required, writable, maximum, choices, limit)
 
 
 def is_required(column: Column[Any]) -> bool:
     """Whether a row can't be without a value that somebody gives."""
     return not column.nullable and column.default is None and column.server_default is None
+
+
+def integer_limit(column_type: Any) -> int:
+    """The first integer that the column can't hold."""
+    if isinstance(column_type, SmallInteger):
+        return 2**15
+    return 2**63 if isinstance(column_type, BigInteger) else 2**31
 
 
 def fits(column_type: Any, value: Any) -> bool:
@@ -66,7 +78,7 @@ def fits(column_type: Any, value: Any) -> bool:
     if expected is str:
         return is_storable_text(value) and len(value) <= _maximum_characters(column_type)
     if expected is int:
-        limit = 2 ** (15 if isinstance(column_type, SmallInteger) else 31)
+        limit = integer_limit(column_type)
         return type(value) is int and -limit <= value < limit
     if expected is float:
         # JSON spells infinity 1e999, and no answer could hold it; MySQL's FLOAT is a single.

@@ -13,7 +13,13 @@ from asgi_token_auth.storage.compiled import CompiledStatement, Row
 from asgi_token_auth.storage.database import Session, UniqueViolation
 from asgi_token_auth.storage.dialects import Dialect
 from asgi_token_auth.storage.tables import OWN_USER_COLUMNS
-from asgi_token_auth.storage.user_fields import UserField, describe_field, fits, is_required
+from asgi_token_auth.storage.user_fields import (
+    UserField,
+    describe_field,
+    fits,
+    integer_limit,
+    is_required,
+)
 
 UserId = int | str | uuid.UUID
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
@@ -21,10 +27,19 @@ NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class User:
-    """A user as the application sees one: what `request.user` is.
+    """A user as the application sees one: what `request.user` is. Read-only, as all requests that
+    come with the same token share it.
 
     Extra columns of the users table are attributes too (`user.name`). The password's hash is
     not here, so no template, log or answer can show it.
+
+    Args:
+        id: the key in the users table: `int`, `str` or `uuid.UUID`.
+        email: the e-mail address, in its one spelling.
+        username: the username.
+        confirmed_at: when the account was confirmed, in milliseconds since the epoch; None: it
+            waits for that.
+        fields: the extra columns, by name.
     """
 
     id: Any
@@ -37,12 +52,12 @@ class User:
 
     @property
     def display_name(self) -> str:
-        """For people: the username, else the e-mail address."""
+        """A name for people, which is the username or else the e-mail address."""
         return self.username or self.email or str(self.id)
 
     @property
     def identity(self) -> str:
-        """For machines: the id as text."""
+        """A name for machines, which is the id as text."""
         return str(self.id)
 
     def __getattr__(self, name: str) -> Any:
@@ -98,7 +113,7 @@ class Users:
         """The key as the table has it, from a number or its text; None: no user can have it."""
         column = self.table.c.id.type
         if isinstance(column, Integer):
-            return _parse_integer(given)
+            return _parse_integer(given, integer_limit(column))
         if not isinstance(given, str):
             return None
         if isinstance(column, Uuid):
@@ -238,10 +253,10 @@ def _value(maker: Any) -> Any:
     return maker.arg(None) if maker.is_callable else maker.arg
 
 
-def _parse_integer(given: object) -> int | None:
+def _parse_integer(given: object, limit: int) -> int | None:
     if type(given) is str and given.isascii() and given.isdigit() and len(given) < 20:
         given = int(given)
-    return given if type(given) is int and 0 < given < 2**31 else None
+    return given if type(given) is int and 0 < given < limit else None
 
 
 def _parse_uuid(given: str, *, as_uuid: bool) -> uuid.UUID | str | None:

@@ -1,9 +1,13 @@
-"""For tests of applications that use this library; `plugin` has it as pytest's fixtures.
+"""For tests of applications that use this library.
 
-auth = TokenAuth(..., **testing.settings(mailbox := Mailbox(), clock := SettableClock()))
-async with testing.running(build_app(auth)) as app:
-    ada = await testing.new_user(auth)
-    async with testing.client_of(app, ada) as client: ...
+Without pytest, or with fixtures of your own::
+
+    auth = TokenAuth(..., **testing.settings(mailbox := Mailbox(), clock := SettableClock()))
+    async with testing.running(build_app(auth)) as app:
+        ada = await testing.new_user(auth)
+        async with testing.client_of(app, ada) as client: ...
+
+`asgi_token_auth.testing.plugin` has it as pytest's fixtures.
 """
 
 from asgi_token_auth.testing.clients import client_of, running

@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asgi_token_auth.middleware import AnyASGIApp
 from asgi_token_auth.testing.people import NewUser
 
 
 @contextlib.asynccontextmanager
-async def running(app: ASGIApp) -> AsyncIterator[ASGIApp]:
+async def running(app: AnyASGIApp) -> AsyncIterator[ASGIApp]:
     """`app` between its startup and its shutdown, which httpx.ASGITransport leaves out; what is
     given has the state of its lifespan.
 
@@ -31,9 +32,15 @@ async def running(app: ASGIApp) -> AsyncIterator[ASGIApp]:
 
 
 def client_of(
-    app: ASGIApp, user: NewUser | None = None, *, base_url: str = "http://testserver"
+    app: AnyASGIApp, user: NewUser | None = None, *, base_url: str = "http://testserver"
 ) -> httpx.AsyncClient:
-    """A client of `app`, logged in as `user` or as nobody. Paths are relative to `base_url`."""
+    """A client of an application, in the same event loop.
+
+    Args:
+        app: the application; its lifespan is `running`'s to run.
+        user: who sends the requests; None: nobody who is logged in.
+        base_url: what paths are relative to.
+    """
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url=base_url,
@@ -44,7 +51,7 @@ def client_of(
 class _Lifespan:
     """The server's side of the lifespan protocol."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: AnyASGIApp) -> None:
         self._app = app
         self._state: dict[str, Any] = {}
         self._told: asyncio.Queue[Message] = asyncio.Queue()

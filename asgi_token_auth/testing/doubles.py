@@ -16,12 +16,22 @@ WAIT_SECONDS = 10.0
 
 
 class SettableClock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until it is moved.
+
+    >>> clock = SettableClock(datetime(2030, 1, 1, tzinfo=UTC))
+    >>> clock.forward(timedelta(days=8))
+    >>> clock()
+    datetime.datetime(2030, 1, 9, 0, 0, tzinfo=datetime.timezone.utc)
+
+    Args:
+        now: where it stands, aware; by default the time of day.
+    """
 
     def __init__(self, now: datetime | None = None) -> None:
         self.now = now or datetime.now(UTC)
 
     def __call__(self) -> datetime:
+        """The time it shows, aware."""
         return self.now
 
     def forward(self, duration: timedelta) -> None:
@@ -30,13 +40,17 @@ class SettableClock:
 
 
 class Mailbox(MemoryTransport):
-    """What was mailed, and the tokens in it."""
+    """What was mailed, and the tokens in it: the setting `mail_transport` of a test."""
 
     async def receive(self, recipient: str, kind: str | None = None) -> Mail:
-        """Waits for a mail to `recipient`, and takes it out: the oldest one first.
+        """Waits for a mail, and takes it out: the oldest one first.
+
+        Args:
+            recipient: to whom.
+            kind: of which kind (see `Mail`); None: of any.
 
         Raises:
-            TimeoutError: none comes.
+            TimeoutError: none comes within ten seconds.
         """
         try:
             async with asyncio.timeout(WAIT_SECONDS):
@@ -51,11 +65,21 @@ class Mailbox(MemoryTransport):
             raise TimeoutError(f"no {kind or 'mail'} to {recipient}; there is {there}") from None
 
     async def token(self, recipient: str, kind: str | None = None) -> str:
-        """Waits for a mail to `recipient`, and gives the token in it."""
+        """Waits for a mail as `receive` does, and gives the token in it.
+
+        Raises:
+            TimeoutError: none comes within ten seconds.
+            ValueError: there is no token in it.
+        """
         return token_in(await self.receive(recipient, kind))
 
     async def link(self, recipient: str, kind: str | None = None) -> str:
-        """Waits for a mail to `recipient`, and gives the link in it."""
+        """Waits for a mail as `receive` does, and gives the link in it.
+
+        Raises:
+            TimeoutError: none comes within ten seconds.
+            ValueError: there is no link in it.
+        """
         return link_in(await self.receive(recipient, kind))
 
 
@@ -84,8 +108,13 @@ def link_in(mail: Mail) -> str:
 
 
 def settings(mailbox: Mailbox, clock: SettableClock | None = None) -> dict[str, Any]:
-    """Settings for a TokenAuth under test: mails into `mailbox`, hashes that cost nothing, no
-    limits on attempts."""
+    """Settings for a `TokenAuth` under test: a secret key, hashes that cost nothing, no limits on
+    attempts.
+
+    Args:
+        mailbox: where its mails go.
+        clock: its clock; None: the time of day.
+    """
     return {
         "secret_key": SECRET_KEY,
         "email_sender": "app@example.com",

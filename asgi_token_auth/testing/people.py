@@ -15,7 +15,13 @@ PASSWORD = "seven tall herons wade"  # noqa: S105
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewUser:
-    """A user with an access token that is good now."""
+    """A user with an access token that is good now.
+
+    Args:
+        user: as `request.user` will be.
+        password: what to log in with.
+        token: the access token.
+    """
 
     user: User
     password: str = dataclasses.field(repr=False)
@@ -33,8 +39,12 @@ class NewUser:
 
 
 async def new_user(auth: TokenAuth, *, password: str = PASSWORD, **fields: Any) -> NewUser:
-    """Signs up with `email`, `username` and extra columns, confirms from the mail, and logs in.
-    Without a name, one is made up.
+    """Signs up, confirms from the mail, and logs in.
+
+    Args:
+        auth: whose mails go into a `Mailbox`.
+        password: the user's.
+        fields: `email`, `username` and extra columns; without a name, one is made up.
 
     Raises:
         InvalidFields: as sign-up says.

@@ -16,9 +16,18 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--database-url", default="sqlite:///messages.db")
     parser.add_argument("--mail-dir", type=Path, default=Path("mail"))
+    parser.add_argument("--base-url", help="where browsers reach it; default: http://HOST:PORT")
     options = parser.parse_args()
-    app = build_app(options.database_url, options.mail_dir, secret_key(options.mail_dir))
+    base_url = options.base_url or default_base_url(options.host, options.port)
+    key = secret_key(options.mail_dir)
+    app = build_app(options.database_url, options.mail_dir, key, base_url.rstrip("/"))
     uvicorn.run(app, host=options.host, port=options.port)
+
+
+def default_base_url(host: str, port: int) -> str:
+    """Where a browser on this machine finds the demo."""
+    name = "localhost" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
+    return f"http://{name}:{port}"
 
 
 def secret_key(directory: Path) -> str:

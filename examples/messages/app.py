@@ -13,25 +13,37 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from asgi_token_auth import FileTransport, TokenAuth
+from asgi_token_auth import Event, FileTransport, TokenAuth
 from examples.messages.live import Listeners
 from examples.messages.mailbox import Mailbox
-from examples.messages.pages import front_page
+from examples.messages.pages import SecurityHeaders, not_found, page_routes
 from examples.messages.storage import Messages
 
 MAXIMUM_CHARACTERS = 2000
 MAXIMUM_BYTES = 16 * 1024
+# After the #, which browsers send to no server: a token there gets into no log.
+SECRETS = "#id={user_id}&token={token}"
 
 
-def build_app(database_url: str, mail_dir: Path, secret_key: str) -> ASGIApp:
-    """The demo as one ASGI application."""
+def build_app(database_url: str, mail_dir: Path, secret_key: str, base_url: str) -> ASGIApp:
+    """The demo as one ASGI application; `base_url` is where browsers reach it."""
+    messages, listeners, mailbox = Messages(database_url), Listeners(), Mailbox(mail_dir)
+
+    async def forget(event: Event) -> None:
+        if event.event == "account_deleted":
+            await messages.delete(str(event.user_id))
+
     auth = TokenAuth(
         database=database_url,
         secret_key=secret_key,
         email_sender="demo@example.com",
         mail_transport=FileTransport(mail_dir),
+        mail_templates=Path(__file__).parent / "mail_templates",
+        confirmation_url=f"{base_url}/confirm{SECRETS}",
+        password_reset_url=f"{base_url}/reset-password{SECRETS}",
+        email_change_url=f"{base_url}/confirm-email{SECRETS}",
+        on_event=forget,
     )
-    messages, listeners, mailbox = Messages(database_url), Listeners(), Mailbox(mail_dir)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -54,15 +66,15 @@ def build_app(database_url: str, mail_dir: Path, secret_key: str) -> ASGIApp:
         await listeners.serve(websocket, websocket.user.identity)
 
     routes = [
-        Route("/", front_page),
+        *page_routes(),
         Route("/dev/mailbox", mailbox.page),
         Route("/dev/mailbox.json", mailbox.json),
         Route("/api/messages", list_messages),
         Route("/api/messages", post_message, methods=["POST"]),
         WebSocketRoute("/api/messages/live", live),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    return auth.wrap(app, mount="/api", protect=["/api/messages"])
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found})
+    return SecurityHeaders(auth.wrap(app, mount="/api", protect=["/api/messages"]))
 
 
 async def read_text(request: Request) -> tuple[int, str]:

@@ -1,16 +1,18 @@
 """What was mailed, for development: whoever sees this page can take over every account."""
 
 import asyncio
-import html
+from datetime import UTC, datetime
 from email import policy
+from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 
-CSP = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-STYLE = "body{font:1rem/1.5 system-ui;max-width:48rem;margin:2rem auto;padding:0 1rem}"
+from examples.messages.pages import FILES
+
 MOST = 50
 
 
@@ -19,13 +21,14 @@ class Mailbox:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        environment = Environment(loader=FileSystemLoader(FILES), autoescape=True)
+        self._template = environment.get_template("mailbox.html")
 
     async def page(self, request: Request) -> HTMLResponse:
         """GET /dev/mailbox"""
-        mails = "".join(map(_article, await asyncio.to_thread(self._read)))
-        content = mails or "<p>No mail yet: sign up first.</p>"
-        head = f"<!doctype html><html lang=en><title>Mailbox</title><style>{STYLE}</style>"
-        return HTMLResponse(f"{head}<main><h1>Mailbox</h1>{content}</main>", headers=CSP)
+        mails = await asyncio.to_thread(self._read)
+        content = self._template.render(mails=mails)
+        return HTMLResponse(content, headers={"Cache-Control": "no-store"})
 
     async def json(self, request: Request) -> JSONResponse:
         """GET /dev/mailbox.json"""
@@ -38,14 +41,12 @@ class Mailbox:
 
 
 def _mail(path: Path) -> dict[str, str]:
-    message = BytesParser(policy=policy.default).parsebytes(path.read_bytes())
+    message = BytesParser(EmailMessage, policy=policy.default).parsebytes(path.read_bytes())
+    body = message.get_body(("plain", "html"))
     return {
+        "id": path.stem,
         "to": str(message["To"]),
         "subject": str(message["Subject"]),
-        "body": str(message.get_content()),
+        "sent_at": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
+        "body": "" if body is None else str(body.get_content()),
     }
-
-
-def _article(mail: dict[str, str]) -> str:
-    subject, to, body = (html.escape(mail[name]) for name in ("subject", "to", "body"))
-    return f"<article><h2>{subject}</h2><p>To {to}</p><pre>{body}</pre></article>"

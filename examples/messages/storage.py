@@ -19,6 +19,7 @@ SELECT = (
     "SELECT id, text, created_at FROM messages WHERE user_id = :user_id"
     " ORDER BY created_at DESC LIMIT 100"
 )
+DELETE = "DELETE FROM messages WHERE user_id = :user_id"
 
 
 class Messages:
@@ -52,3 +53,7 @@ class Messages:
         message = {"id": uuid.uuid4().hex, "text": text, "created_at": int(time.time() * 1000)}
         await self._database.execute(INSERT, {**message, "user_id": user_id})
         return message
+
+    async def delete(self, user_id: str) -> None:
+        """Forgets all of a user's messages."""
+        await self._database.execute(DELETE, {"user_id": user_id})

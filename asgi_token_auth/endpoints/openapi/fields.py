@@ -6,7 +6,6 @@ from asgi_token_auth.storage.user_fields import UserField
 
 Schema = dict[str, Any]
 
-INTEGER = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
 UUID = {"type": "string", "format": "uuid"}
 
 
@@ -22,7 +21,10 @@ def request_schema(field: UserField, *, new: bool) -> Schema:
     if field.kind == "text":
         maximum = field.maximum_characters
         return _or_null(may_be_null, {"type": "string", "maxLength": maximum})
-    return _or_null(may_be_null, INTEGER if field.kind == "integer" else {"type": field.kind})
+    if field.limit is not None:
+        integer = {"type": "integer", "minimum": -field.limit, "maximum": field.limit - 1}
+        return _or_null(may_be_null, integer)
+    return _or_null(may_be_null, {"type": field.kind})
 
 
 def answer_schema(field: UserField) -> Schema:
@@ -38,8 +40,8 @@ def answer_schema(field: UserField) -> Schema:
 
 def key_schema(field: UserField) -> Schema:
     """A user's id as requests have it: a number, or its text."""
-    if field.kind == "integer":
-        number = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "examples": [1]}
+    if field.limit is not None:
+        number = {"type": "integer", "minimum": 1, "maximum": field.limit - 1, "examples": [1]}
         return {"anyOf": [number, {"type": "string", "pattern": "^[0-9]{1,19}$"}]}
     return UUID if field.kind == "uuid" else {"type": "string", "minLength": 1}
 

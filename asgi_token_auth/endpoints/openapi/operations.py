@@ -1,15 +1,23 @@
 """What each endpoint takes and gives, under the endpoint's name.
 
-`body` and `answer` name schemas of `schemas.py`. What every endpoint of its kind can answer (no
-token, no JSON, too much) is not written here but follows in `responses.py`.
+`body` and `answer` name schemas of `request_schemas.py` and `answer_schemas.py`. What every
+endpoint of its kind can answer (no token, no JSON, too much) is not written here but follows in
+`responses.py`.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from asgi_token_auth.accounts.account import delete_account, update_account
+from asgi_token_auth.accounts.confirm import confirm
 from asgi_token_auth.accounts.events import HIGHEST_ID
+from asgi_token_auth.accounts.log_in import log_in
+from asgi_token_auth.accounts.mail_request import request_password_reset, resend_confirmation
+from asgi_token_auth.accounts.reset_password import reset_password
 from asgi_token_auth.accounts.sessions import SCOPES
+from asgi_token_auth.accounts.sign_up import sign_up
+from asgi_token_auth.endpoints.bodies import FORM, JSON
 
 Schema = dict[str, Any]
 
@@ -24,10 +32,12 @@ class Operation:
         answer: the schema of a 200.
         description: what else a client must know.
         body: the schema of the request's body; None: it has none.
+        body_type, answer_type: their media types.
         bearer: whether it needs a token.
         refusals: by status, the answers of `responses.py` that no other endpoint of its kind has.
         path: a schema for each name in the path.
         query: a schema for each parameter of the query, none of which is required.
+        does: the operation behind it, where attempts may be counted.
         serves: whether it does work, and so may be asked for too much of it.
         links: what a client may do with the answer (OpenAPI's Link Objects).
         cacheable: whether a 200 is for caches.
@@ -38,10 +48,13 @@ class Operation:
     answer: str
     description: str = ""
     body: str | None = None
+    body_type: str = JSON
+    answer_type: str = JSON
     bearer: bool = False
     refusals: Mapping[int, str] = dataclasses.field(default_factory=dict)
     path: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
     query: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
+    does: Callable[..., Any] | None = None
     serves: bool = True
     links: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
     cacheable: bool = False
@@ -50,6 +63,7 @@ class Operation:
 OPERATIONS: Mapping[str, Operation] = {
     "sign_up": Operation(
         tag="users",
+        does=sign_up,
         summary="Create an account",
         description="By e-mail address: the confirmation token is mailed, and there is no login"
         " before it is used. By username alone: confirmed at once.",
@@ -58,6 +72,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "confirm": Operation(
         tag="users",
+        does=confirm,
         summary="Confirm an e-mail address with its mailed token, and log in",
         description="A new account's address, or the one that an account changes to.",
         path={"id": {"$ref": "#/components/schemas/UserId"}},
@@ -66,16 +81,29 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "resend_confirmation": Operation(
         tag="users",
+        does=resend_confirmation,
         summary="Mail the confirmation token again",
         body="Address",
         answer="Ok",
     ),
     "log_in": Operation(
         tag="sessions",
+        does=log_in,
         summary="Log in with a password",
         body="Credentials",
         answer="TokenReply",
         refusals={401: "LoginRefused"},
+    ),
+    "token": Operation(
+        tag="sessions",
+        does=log_in,
+        summary="Log in with a form, as OAuth 2 clients do",
+        description="The password grant of RFC 6749, section 4.3, for tools of one's own, such as"
+        " the Authorize of Swagger UI. `username` is the e-mail address or the username. A client's"
+        " id and secret are not looked at. A browser's form of another origin is refused.",
+        body="PasswordGrant",
+        body_type=FORM,
+        answer="TokenReply",
     ),
     "list_sessions": Operation(
         tag="sessions",
@@ -115,12 +143,14 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "request_password_reset": Operation(
         tag="passwords",
+        does=request_password_reset,
         summary="Mail a token for choosing a new password",
         body="Address",
         answer="Ok",
     ),
     "reset_password": Operation(
         tag="passwords",
+        does=reset_password,
         summary="Choose a new password with the mailed token, and log in",
         description="Confirms the account, and ends every token that it had before.",
         body="PasswordReset",
@@ -134,6 +164,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "update_account": Operation(
         tag="account",
+        does=update_account,
         summary="Change one's own account",
         description="What is blank or null among email, username and password stays as it is. A new"
         " e-mail address counts once it is confirmed with the token that is mailed there. A new"
@@ -144,6 +175,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "delete_account": Operation(
         tag="account",
+        does=delete_account,
         summary="Delete one's own account",
         bearer=True,
         body="PasswordProof",
@@ -170,4 +202,19 @@ OPERATIONS: Mapping[str, Operation] = {
         answer="OpenApi",
         serves=False,
     ),
+    "docs": Operation(
+        tag="about",
+        summary="This document as a page",
+        answer="Page",
+        answer_type="text/html",
+        serves=False,
+    ),
+}
+
+TAGS: Mapping[str, str] = {
+    "users": "New accounts, and the confirmation of their e-mail addresses.",
+    "sessions": "Logging in and out. A session is a token that is alive.",
+    "passwords": "Choosing a new password without the old one.",
+    "account": "The account of the user whose token comes with the request.",
+    "about": "The service itself.",
 }

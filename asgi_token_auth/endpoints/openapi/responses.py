@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from asgi_token_auth.accounts.attempts import is_limited
+from asgi_token_auth.endpoints.bodies import FORM, JSON
+from asgi_token_auth.endpoints.openapi.examples import example_of
 from asgi_token_auth.endpoints.openapi.operations import Operation
 
 Schema = dict[str, Any]
@@ -102,6 +105,17 @@ RESPONSES: Schema = {
         "BaseError",
         _base("The content type must be application/json"),
     ),
+    "NotAForm": _response(
+        "The body's content type is another one.",
+        "BaseError",
+        _base(f"The content type must be {FORM}"),
+    ),
+    "GrantRefused": _response(
+        "No such user, a wrong password, or the account is not confirmed yet (`invalid_grant`); or"
+        " the form is not what it should be (RFC 6749, section 5.2).",
+        "GrantError",
+        {"error": "invalid_grant", "error_description": "Unknown email or password"},
+    ),
     "InvalidFields": _response(
         "Fields are wrong; each that is has its message.",
         "FieldErrors",
@@ -119,29 +133,38 @@ RESPONSES: Schema = {
 }
 
 
-def build_responses(operation: Operation) -> Schema:
+def build_responses(operation: Operation, schemas: Schema) -> Schema:
     """Every answer that the operation can give, by its status."""
-    found = {200: _success(operation)}
+    found = {200: _success(operation, schemas)}
+    refused = _refusals(operation)
+    found |= {code: {"$ref": f"#/components/responses/{name}"} for code, name in refused.items()}
+    return {str(code): found[code] for code in sorted(found)}
+
+
+def _refusals(operation: Operation) -> dict[int, str]:
     refused = {401: "NotAuthenticated"} if operation.bearer else {}
     refused |= {404: "NotFound"} if operation.path else {}
     refused |= {422: "InvalidFields"} if operation.body or operation.query else {}
     refused |= {413: "TooLarge", 415: "UnsupportedType"} if operation.body else {}
     refused |= {400: _bad_request(operation)} if operation.body or operation.bearer else {}
-    if operation.serves:
-        refused |= {429: "Throttled", 503: "Unavailable"}
-    refused |= operation.refusals
-    found |= {code: {"$ref": f"#/components/responses/{name}"} for code, name in refused.items()}
-    return {str(code): found[code] for code in sorted(found)}
+    refused |= {429: "Throttled"} if is_limited(operation.does) else {}
+    refused |= {503: "Unavailable"} if operation.serves else {}
+    if operation.body_type == FORM:  # what is wrong with a grant has one status
+        refused |= {400: "GrantRefused", 415: "NotAForm"}
+        del refused[422]
+    return {**refused, **operation.refusals}
 
 
-def _success(operation: Operation) -> Schema:
+def _success(operation: Operation, schemas: Schema) -> Schema:
     cached = "Cached" if operation.cacheable else "NoStore"
+    schema = {"$ref": f"#/components/schemas/{operation.answer}"}
+    content: Schema = {"schema": schema}
+    if operation.answer_type == JSON:
+        content["example"] = example_of(schema, schemas)
     response: Schema = {
         "description": "Done.",
         "headers": {"Cache-Control": {"$ref": f"#/components/headers/{cached}"}},
-        "content": {
-            "application/json": {"schema": {"$ref": f"#/components/schemas/{operation.answer}"}}
-        },
+        "content": {operation.answer_type: content},
     }
     return response | ({"links": operation.links} if operation.links else {})
 

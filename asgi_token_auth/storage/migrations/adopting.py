@@ -33,7 +33,8 @@ def add_missing(found: Inspector, table: Table) -> None:
     Raises:
         MigrationFailed: it has not what every version of it had: it is another's.
     """
-    there = {column["name"] for column in found.get_columns(table.name)}
+    is_there = found.has_table(table.name)  # else it is made before, where all is written down
+    there = {column["name"] for column in found.get_columns(table.name)} if is_there else set()
     missing = [column for column in table.columns if column.name not in there]
     for column in missing:
         if column.unique or not column.nullable:
@@ -44,7 +45,7 @@ def add_missing(found: Inspector, table: Table) -> None:
     for column in missing:
         added: Column[Any] = Column(column.name, column.type)
         op.add_column(table.name, added)
-    indexes = {index["name"] for index in found.get_indexes(table.name)}
+    indexes = {index["name"] for index in found.get_indexes(table.name)} if is_there else set()
     for index in sorted(table.indexes, key=lambda index: str(index.name)):
         add_index(found, index, is_there=index.name in indexes)
 

@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Table, Uuid, inspect
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import DBAPIError
 
 from asgi_token_auth.exceptions import DatabaseUnavailable, MigrationFailed
@@ -24,6 +24,7 @@ from asgi_token_auth.storage.migrations.connecting import (
     connected,
     lock,
 )
+from asgi_token_auth.storage.user_keys import FIND_KEY, found_type, key_of
 
 T = TypeVar("T")
 
@@ -48,14 +49,9 @@ class Target:
     @property
     def user_id(self) -> Any:
         """The type of a column that refers to a user."""
-        declared = self.users.c.id.type
-        if self.dialect != "mysql" or not isinstance(declared, Uuid):
-            return declared
-        # CHAR(32) as this library makes it, or MariaDB's own UUID as SQLAlchemy does: which, only
-        # the table knows.
-        columns = inspect(self.connection).get_columns(self.users.name, schema=self.users.schema)
-        found = next(column["type"] for column in columns if column["name"] == "id")
-        return declared.with_variant(found, "mysql", "mariadb")
+        query = FIND_KEY.get(self.dialect)
+        found = query and self.connection.execute(text(query), key_of(self.users)).first()
+        return found_type(found) if found else self.users.c.id.type
 
     @property
     def options(self) -> dict[str, Any]:

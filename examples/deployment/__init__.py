@@ -1,0 +1,1 @@
+"""Several workers with PostgreSQL and Redis behind nginx: see docs/deployment.md."""
