@@ -25,7 +25,8 @@ def test_tables_are_created_users_signed_up_and_tokens_purged(database_url: str)
     database = ("--database-url", database_url)
 
     for _ in range(2):
-        assert run("create-tables", *database, **settings).stdout == "ok\n"
+        created = run("create-tables", *database, **settings)
+        assert (created.stdout, created.stderr) == ("ok\n", "")
     ada = ("create-user", "--username", "ada", *database)
     assert run(*ada, given="secret\n", **settings).stdout == "user 1 created\n"
     again = run(*ada, given="secret\n", **settings)
