@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_readme import free_port, served
+from test_examples import serving
 
 from asgi_token_auth.testing import SECRET_KEY
 
@@ -100,12 +100,10 @@ def test_ten_lines_or_fewer_are_added() -> None:
 
 def test_the_heroes_are_for_who_is_logged_in(guarded: Path) -> None:
     """Each route of theirs; and again after the logout."""
-    port = free_port()
-    command = ["-m", "uvicorn", "docs_src.sql_databases.tutorial002:app", "--port", str(port)]
     routes = [("GET", "/heroes/"), ("POST", "/heroes/")]
     routes += [(method, "/heroes/1") for method in ("GET", "PATCH", "DELETE")]
 
-    with served(command, guarded, port) as client:
+    with serving("docs_src.sql_databases.tutorial002:app", guarded) as client:
         for method, path in routes:
             assert client.request(method, path, json=HERO).status_code == 401
         assert client.post("/auth/users", json={"user": USER}).json() == "ok"
