@@ -90,7 +90,7 @@ class GuardedPaths:
         paths = route_paths(scope) if root else (path,)
         if paths[0].startswith(self._endpoints) and self._is_endpoint(scope, paths[0]):
             return "endpoint"
-        protected = any(map(self._protect.could_cover, paths))
+        protected = any(map(self._protect.could_cover, (*paths, sent_path(scope))))
         if not self._has_exceptions:
             return "required" if protected else "nothing"
         if protected and not self._is_excepted(paths[0]):
@@ -113,6 +113,13 @@ def route_paths(scope: Any) -> tuple[str, ...]:
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     stripped = without_root(path, root)
     return (path,) if stripped == path else (stripped, path)
+
+
+def sent_path(scope: Any) -> str:
+    """The path as the client sent it, undecoded; empty where the server does not tell. Inside one
+    of Litestar's mounts nothing else has the prefix: `path` is without it, `root_path` too."""
+    raw_path: bytes = scope.get("raw_path") or b""
+    return raw_path.partition(b"?")[0].decode("latin-1")
 
 
 def without_root(path: str, root: str) -> str:
