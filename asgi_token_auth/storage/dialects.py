@@ -1,5 +1,6 @@
 """What differs between SQLite, PostgreSQL and MariaDB/MySQL."""
 
+import re
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -102,6 +103,10 @@ class Dialect:
         named = getattr(error, "constraint_name", None) or getattr(error, "column_name", None)
         return str(named or error)
 
+    def is_schema_missing(self, error: BaseException) -> bool:
+        """Whether a table or a column is not there."""
+        return getattr(error, "sqlstate", None) in ("42P01", "42703")
+
     def is_transient(self, error: BaseException) -> bool:
         """Whether the same unit of work may succeed if run again: deadlock, serialization."""
         return getattr(error, "sqlstate", None) in ("40001", "40P01")
@@ -152,6 +157,11 @@ class SQLite(Dialect):
         name = str(getattr(error, "sqlite_errorname", ""))
         return str(error) if name.startswith("SQLITE_CONSTRAINT") else None
 
+    def is_schema_missing(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.OperationalError) and bool(
+            _SQLITE_MISSING.search(str(error))
+        )
+
     def is_transient(self, error: BaseException) -> bool:
         return False
 
@@ -162,6 +172,7 @@ class SQLite(Dialect):
         )
 
 
+_SQLITE_MISSING = re.compile(r"^no such (?:table|column): |^table \S+ has no column named ")
 _SQLITE_UNIQUE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 
 
@@ -207,6 +218,9 @@ class MySQL(Dialect):
 
     def constrained(self, error: BaseException) -> str | None:
         return str(error.args[1]) if _mysql_code(error) in _MYSQL_CONSTRAINTS else None
+
+    def is_schema_missing(self, error: BaseException) -> bool:
+        return _mysql_code(error) in (1146, 1054)
 
     def is_transient(self, error: BaseException) -> bool:
         return _mysql_code(error) in (1205, 1213, 1020)
