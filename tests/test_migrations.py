@@ -563,7 +563,8 @@ async def test_requests_go_on_while_a_later_version_migrates(
         def config(*arguments: Any) -> Any:
             made = own_config(*arguments)
             made.set_main_option("version_locations", known)
-            made.set_main_option("path_separator", "os")
+            for name in ("path_separator", "version_path_separator"):  # of newer and older Alembics
+                made.set_main_option(name, "os")
             return made
 
         async def use() -> set[int]:
