@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from conftest import MYSQL, POSTGRESQL, own_database, running_service
+from conftest import MYSQL, POSTGRESQL, own_database
 from forked import command_line, run_forked
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
@@ -526,67 +525,3 @@ async def test_a_migration_that_was_killed_goes_on_where_it_was(database_url: st
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) > 10
-
-
-# What a later version may come with: a column, a table, and an index on a table that is in use.
-LATER = """
-import sqlalchemy as sa
-from alembic import op
-from asgi_token_auth.storage.migrations.adopting import add_index
-
-revision = "9999"
-down_revision = "{latest}"
-
-
-def upgrade():
-    op.add_column("tokens", sa.Column("colour", sa.String(8)))
-    op.create_table("colours", sa.Column("id", sa.Integer, primary_key=True))
-    tokens = sa.Table("tokens", sa.MetaData(), sa.Column("created_at", sa.BigInteger))
-    index = sa.Index("ix_tokens_created_at", tokens.c.created_at)
-    add_index(sa.inspect(op.get_context().opts["target"].connection), index, is_there=False)
-"""
-
-
-async def test_requests_go_on_while_a_later_version_migrates(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Processes of this version log in, look and log out meanwhile, and notice nothing."""
-    async with running_service(database_url) as service:
-        await service.auth.migrate()
-        await service.new_user()
-        (tmp_path / "v9999_later.py").write_text(LATER.format(latest=LATEST))
-        migration = importlib.import_module("asgi_token_auth.storage.migrations.migration")
-        known = f"{Path(migration.__file__).parent / 'versions'}{os.pathsep}{tmp_path}"
-        answered = asyncio.Event()
-        done = asyncio.Event()
-
-        def config(*arguments: Any) -> Any:
-            made = own_config(*arguments)
-            made.set_main_option("version_locations", known)
-            for name in ("path_separator", "version_path_separator"):  # of newer and older Alembics
-                made.set_main_option(name, "os")
-            return made
-
-        async def use() -> set[int]:
-            statuses = set()
-            while not done.is_set():
-                login = await service.log_in()
-                token = login.json().get("token", "")
-                looked = await service.call("GET", "/api/sessions", token=token)
-                gone = await service.call("DELETE", "/api/sessions", token=token)
-                statuses |= {login.status_code, looked.status_code, gone.status_code}
-                answered.set()
-            return statuses
-
-        own_config = migration._config
-        monkeypatch.setattr(migration, "_config", config)
-        users = [asyncio.create_task(use()) for _ in range(4)]
-        await answered.wait()
-        await service.auth.migrate()
-        answered.clear()
-        await answered.wait()
-        done.set()
-
-        assert set().union(*await asyncio.gather(*users)) == {200}
-        assert await version(database_url) == [("9999",)]
-        assert "colours" in await schema(database_url)

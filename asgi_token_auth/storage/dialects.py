@@ -93,6 +93,15 @@ class Dialect:
             return str(getattr(error, "constraint_name", ""))
         return None
 
+    def constrained(self, error: BaseException) -> str | None:
+        """What refuses the values or the deletion of a row, a constraint or a trigger: its name or
+        its text."""
+        state = str(getattr(error, "sqlstate", None))
+        if state[:2] != "23" and state != "P0001":  # RAISE EXCEPTION
+            return None
+        named = getattr(error, "constraint_name", None) or getattr(error, "column_name", None)
+        return str(named or error)
+
     def is_transient(self, error: BaseException) -> bool:
         """Whether the same unit of work may succeed if run again: deadlock, serialization."""
         return getattr(error, "sqlstate", None) in ("40001", "40P01")
@@ -138,6 +147,10 @@ class SQLite(Dialect):
     def violated(self, error: BaseException) -> str | None:
         name = getattr(error, "sqlite_errorname", "")
         return str(error) if name in _SQLITE_UNIQUE else None
+
+    def constrained(self, error: BaseException) -> str | None:
+        name = str(getattr(error, "sqlite_errorname", ""))
+        return str(error) if name.startswith("SQLITE_CONSTRAINT") else None
 
     def is_transient(self, error: BaseException) -> bool:
         return False
@@ -192,14 +205,22 @@ class MySQL(Dialect):
     def violated(self, error: BaseException) -> str | None:
         return str(error.args[1]) if _mysql_code(error) == 1062 else None
 
+    def constrained(self, error: BaseException) -> str | None:
+        return str(error.args[1]) if _mysql_code(error) in _MYSQL_CONSTRAINTS else None
+
     def is_transient(self, error: BaseException) -> bool:
         return _mysql_code(error) in (1205, 1213, 1020)
 
     def is_refusal(self, error: BaseException) -> bool:
         code = _mysql_code(error)
-        if code in (3819, 4025):  # a CHECK, on MySQL and on MariaDB
+        if code in _MYSQL_CHECKS:
             return True
         return code is not None and 1000 <= code < 2000 and code not in (1040, 1053, 1077, 1079)
+
+
+_MYSQL_CHECKS = (3819, 4025)  # on MySQL and on MariaDB
+# NOT NULL, a foreign key from elsewhere and to elsewhere, SIGNAL in a trigger
+_MYSQL_CONSTRAINTS = (1048, 1451, 1452, 1644, *_MYSQL_CHECKS)
 
 
 def _mysql_code(error: BaseException) -> int | None:
