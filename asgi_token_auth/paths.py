@@ -94,7 +94,7 @@ class GuardedPaths:
         paths = route_paths(scope) if root else (path,)
         if paths[0].startswith(self._endpoints) and self._is_endpoint(scope, paths[0]):
             return "endpoint"
-        need = self._need_of(paths)
+        need = self._need_of(paths, sent_path(scope))
         if need == "required" or not self._protect:
             return need
         if path[:1] != "/":
@@ -103,8 +103,9 @@ class GuardedPaths:
         needs = [need, *(self._need_of((inner,)) for inner in paths_within(path, roots))]
         return max(needs, key=NEEDS.index)
 
-    def _need_of(self, paths: tuple[str, ...]) -> Need:
-        protected = any(map(self._protect.could_cover, paths))
+    def _need_of(self, paths: tuple[str, ...], *also: str) -> Need:
+        """`also` are ways to see the path that may ask for a token, and except nothing."""
+        protected = any(map(self._protect.could_cover, (*paths, *also)))
         if not self._has_exceptions:
             return "required" if protected else "nothing"
         if protected and not self._is_excepted(paths[0]):
@@ -141,6 +142,13 @@ def roots_of(app: object) -> list[str]:
             roots.append(root)
         app = getattr(app, "app", None)  # what a middleware is around
     return roots
+
+
+def sent_path(scope: Any) -> str:
+    """The path as the client sent it, undecoded; empty where the server does not tell. Inside one
+    of Litestar's mounts nothing else has the prefix: `path` is without it, `root_path` too."""
+    raw_path: bytes = scope.get("raw_path") or b""
+    return raw_path.partition(b"?")[0].decode("latin-1")
 
 
 def without_root(path: str, root: str) -> str:

@@ -26,7 +26,7 @@ extensions = [
     "sphinxarg.ext",
 ]
 include_patterns = ["*.md", "docs/**"]
-exclude_patterns = [".venv", ".git", "build", "dist", "docs/_templates"]
+exclude_patterns = [".venv*", ".git", "build", "dist", "docs/_templates"]
 root_doc = "docs/index"
 
 html_theme = "furo"

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, WebSocket
 
 from asgi_token_auth import TokenAuth, TokenAuthMiddleware, User
 
@@ -45,6 +45,12 @@ def current_user(request: Request) -> User:
 @app.get("/api/messages")
 async def messages(user: Annotated[User, Depends(current_user)]) -> dict[str, str]:
     return {"hello": user.display_name}
+
+
+@app.websocket("/api/messages/live")
+async def live(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_json({"hello": websocket.user.display_name})
 
 
 app.mount("/api", auth.app)  # after the app's own routes: the first that matches is taken

@@ -5,7 +5,7 @@ SECRET_KEY=$(asgi-token-auth generate-secret) python -m uvicorn examples.quart_a
 
 import os
 
-from quart import Quart, request
+from quart import Quart, request, websocket
 
 from asgi_token_auth import TokenAuth
 
@@ -26,3 +26,8 @@ async def create_tables() -> None:
 @app.get("/api/messages")
 async def messages() -> dict[str, str]:
     return {"hello": request.scope["user"].display_name}
+
+
+@app.websocket("/api/messages/live")
+async def live() -> None:
+    await websocket.send_json({"hello": websocket.scope["user"].display_name})

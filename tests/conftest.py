@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -49,8 +50,14 @@ HOW_TO_GET = {
 
 
 async def run_sql(url: str, *statements: str) -> None:
-    """Runs statements outside the library, on PostgreSQL or MariaDB."""
+    """Runs statements outside the library, and commits each."""
     parts = DatabaseURL(url)
+    if parts.dialect == "sqlite":
+        with contextlib.closing(sqlite3.connect(parts.database)) as sqlite:
+            for statement in statements:
+                sqlite.execute(statement)
+                sqlite.commit()
+        return
     if parts.dialect in ("postgresql", "postgres"):
         connection = await asyncpg.connect(url)
         for statement in statements:

@@ -25,7 +25,8 @@ def test_tables_are_created_users_signed_up_and_tokens_purged(database_url: str)
     database = ("--database-url", database_url)
 
     for _ in range(2):
-        assert run("create-tables", *database, **settings).stdout == "ok\n"
+        created = run("create-tables", *database, **settings)
+        assert (created.stdout, created.stderr) == ("ok\n", "")
     ada = ("create-user", "--username", "ada", *database)
     assert run(*ada, given="secret\n", **settings).stdout == "user 1 created\n"
     again = run(*ada, given="secret\n", **settings)
@@ -63,4 +64,5 @@ def test_a_wrong_environment_is_told_in_one_line(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert "TOKEN_AUTH_SECRET_KEY is missing" in result.stderr
+    assert "--app MODULE:NAME" in result.stderr
     assert "Traceback" not in result.stderr

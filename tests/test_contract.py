@@ -67,6 +67,20 @@ async def test_sign_up_names_every_wrong_field(
     assert (response.status_code, response.json()) == (422, {"errors": errors})
 
 
+async def test_sign_up_names_the_object_that_its_fields_belong_in(service: Service) -> None:
+    """The fields beside it are not "blank" to whoever sent them."""
+    blank = {"email": "can't be blank", "password": "can't be blank"}
+
+    for body, message in (
+        ({"email": ADA, "password": "secret"}, "can't be blank"),
+        ({"user": None}, "can't be blank"),
+        ({"user": ADA}, "invalid"),
+    ):
+        response = await service.call("POST", "/api/users", body)
+        assert response.json() == {"errors": {"user": message, **blank}}
+        assert response.status_code == 422
+
+
 async def test_a_taken_address_is_refused_in_any_case(service: Service) -> None:
     """Uniqueness ignores case."""
     await service.new_user(ADA)

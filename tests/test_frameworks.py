@@ -53,14 +53,14 @@ def fastapi_app() -> ASGIApp:
     return app
 
 
-def litestar_app() -> ASGIApp:
+def litestar_app(**options: Any) -> ASGIApp:
     import litestar
 
     @litestar.get("/api/messages")
     async def messages(request: litestar.Request[Any, Any, Any]) -> dict[str, int]:
         return {"id": request.user.id}
 
-    return litestar.Litestar([messages])  # type: ignore[return-value]
+    return litestar.Litestar([messages], **options)  # type: ignore[return-value]
 
 
 def quart_app() -> ASGIApp:
@@ -140,6 +140,27 @@ async def test_piece_by_piece_in_fastapi(auth: TokenAuth) -> None:
     app.add_middleware(TokenAuthMiddleware, auth=auth, protect=PROTECT)
 
     await check(app)
+
+
+async def test_as_a_middleware_of_litestar(auth: TokenAuth) -> None:
+    """What is mounted is guarded too, though Litestar takes the mount's prefix off the path before
+    it comes to its middlewares."""
+    import litestar
+    from litestar.middleware import DefineMiddleware
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse({"id": scope["user"].id})(scope, receive, send)
+
+    guard = DefineMiddleware(TokenAuthMiddleware, auth=auth, protect=[*PROTECT, "/files"])
+    app: Any = litestar_app(middleware=[guard])
+    app.register(litestar.asgi("/files", is_mount=True, copy_scope=True)(mounted))
+    login = await auth.accounts.log_in(**USER)
+
+    async with client_of(app) as client:
+        for path in ("/api/messages", "/files/1"):
+            assert (await client.get(path)).status_code == 401
+            answer = await client.get(path, headers={"Authorization": f"Bearer {login.token}"})
+            assert (answer.status_code, answer.json()) == (200, {"id": 1})
 
 
 async def test_single_endpoints_in_own_routes(auth: TokenAuth) -> None:

@@ -179,6 +179,20 @@ async def test_inside_a_mount_the_prefix_counts_from_there(auth: TokenAuth) -> N
     assert await status(outer, "/outer/api/messages") == 401
 
 
+@pytest.mark.parametrize("path", ["/files/1", "/%66iles/1", "/x/../files/1", "/files"])
+async def test_a_router_may_shorten_the_path_before_the_guard_sees_it(
+    auth: TokenAuth, path: str
+) -> None:
+    """As Litestar's mounts do: then the path counts as the client sent it."""
+    guarded = TokenAuthMiddleware(lenient, auth=auth, protect=["/files"])
+
+    async def router(scope: Scope, receive: Receive, send: Send) -> None:
+        await guarded({**scope, "path": "/api/messages"}, receive, send)
+
+    assert await status(router, path) == 401
+    assert await status(router, "/elsewhere") == 200
+
+
 async def test_prefixes_match_on_segment_boundaries(auth: TokenAuth) -> None:
     """/apix is not /api."""
     app = Starlette(routes=[Route("/{path:path}", secret)])

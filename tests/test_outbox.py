@@ -506,7 +506,7 @@ def test_the_settings_of_an_application(tmp_path: Path) -> None:
         ("shop:auth --database-url sqlite:///x.db", 1, "leave --database-url out"),
         ("shop:TokenAuth", 1, "is no TokenAuth"),
         ("nowhere:auth", 1, "can't be loaded"),
-        ("nowhere", 1, "can't be loaded"),
+        ("nowhere", 1, "it must be MODULE:NAME"),
     ):
         name, *options = app.split()
         arguments = ("--app", name, "create-tables", *options)

@@ -25,3 +25,17 @@ def test_every_row_names_a_test() -> None:
     assert [row for row in rows if "test_" not in row] == [
         row for row in rows if row.startswith(("| what holds", "| ---"))
     ]
+
+
+def test_every_attacker_is_kept_out_by_tests() -> None:
+    """But for those whom nobody is kept from here."""
+    table, tests = PAGES[1].read_text().split("## Which tests stand for it")
+    attackers = set(re.findall(r"(?m)^\| \*\*(.+?)\*\* \|", table))
+    held = set(re.findall(r"(?m)^- \*\*(.+?)\*\*: `test_", tests))
+
+    assert attackers - held == {
+        "the network without TLS",
+        "another user's browser: a script in your page (XSS)",
+        "write access to the database, or code in the process",
+    }
+    assert held <= attackers

@@ -1,5 +1,6 @@
 """A wrong or weak setting fails at construction, with a message that names it."""
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,16 @@ import databases
 import pytest
 import sqlalchemy
 
-from asgi_token_auth import MemoryTransport, PasswordPolicy, SettingsError, TokenAuth, users_table
+from asgi_token_auth import (
+    MemoryTransport,
+    PasswordPolicy,
+    Settings,
+    SettingsError,
+    TokenAuth,
+    users_table,
+)
+from asgi_token_auth.settings import kinds
+from asgi_token_auth.settings.environment import EXPECTED
 
 GOOD: dict[str, Any] = {
     "database": "sqlite:///x.db",
@@ -24,6 +34,7 @@ GOOD: dict[str, Any] = {
         ("database", "oracle://x"),
         ("database", "sqlite://"),
         ("database", "sqlite:///:memory:"),
+        ("database", "sqlite://app.db"),
         ("secret_key", "too short"),
         ("secret_key", ""),
         ("secret_key", []),
@@ -155,8 +166,25 @@ def test_from_env_names_what_no_number_can_be_made_of() -> None:
     with pytest.raises(SettingsError) as raised:
         TokenAuth.from_env(variables)
 
-    for variable in variables:
-        assert f"{variable} is unknown or unreadable" in str(raised.value)
+    for variable, expected in zip(variables, ("a number of seconds", "off, or JSON"), strict=True):
+        assert f"{variable} must be {expected}" in str(raised.value)
+
+
+def test_from_env_names_a_key_that_is_no_list_once() -> None:
+    """It is there, so it is not missing; and a secret is not repeated."""
+    variables = {"TOKEN_AUTH_SECRET_KEY": "['one', 'two']"}
+
+    with pytest.raises(SettingsError) as raised:
+        TokenAuth.from_env(variables, database="sqlite:///x.db", email_sender="app@example.com")
+
+    assert str(raised.value) == "TOKEN_AUTH_SECRET_KEY must be text, or a JSON list of texts"
+
+
+def test_from_env_knows_what_each_setting_must_be() -> None:
+    """A name is a setting's or a typo by this table."""
+    read = {name for kind in vars(kinds).values() if isinstance(kind, tuple) for name in kind}
+
+    assert read < set(EXPECTED) < {field.name for field in dataclasses.fields(Settings)}
 
 
 def test_from_env_names_unknown_and_missing_variables() -> None:
@@ -165,7 +193,9 @@ def test_from_env_names_unknown_and_missing_variables() -> None:
         TokenAuth.from_env({"TOKEN_AUTH_TOKEN_LIFETIM": "1"})
 
     message = str(refused.value)
-    assert "TOKEN_AUTH_TOKEN_LIFETIM is unknown" in message
+    assert (
+        "TOKEN_AUTH_TOKEN_LIFETIM is unknown (did you mean TOKEN_AUTH_TOKEN_LIFETIME?)" in message
+    )
     assert "TOKEN_AUTH_SECRET_KEY is missing" in message
 
 

@@ -135,6 +135,25 @@ async def test_waiting_for_a_connection_ends_with_the_deadline(database_url: str
     await database.disconnect()
 
 
+async def test_a_table_or_a_column_that_is_missing_is_said(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says what to run; a statement that is wrong otherwise is not mended by that."""
+    database = await database_with_rows(database_url)
+
+    for statement, is_missing in (
+        ("SELECT n FROM nowhere", True),
+        ("SELECT m FROM rows_", True),
+        ("INSERT INTO rows_ (id, m) VALUES (7, 7)", True),
+        ("SELECT n FROM rows_ rows_ rows_", False),
+    ):
+        caplog.clear()
+        with pytest.raises(DatabaseUnavailable):
+            await database.write(lambda s, statement=statement: s.run(statement))
+        assert ("asgi-token-auth create-tables or migrate" in caplog.text) is is_missing
+    await database.disconnect()
+
+
 async def test_a_full_queue_for_the_database_is_refused_at_once(sqlite_url: str) -> None:
     """Nothing waits that could not be served anyway; what had its place is served."""
     database = await database_with_rows(sqlite_url)

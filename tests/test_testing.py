@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_token_auth import ConsoleTransport, PasswordPolicy, TokenAuth
+from asgi_token_auth import ConsoleTransport, PasswordPolicy, TokenAuth, users_table
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.mail.messages import Mail
 from asgi_token_auth.testing import (
@@ -117,6 +117,23 @@ async def test_users_of_an_own_table(sqlite_url: str) -> None:
     user = await new_user(auth, motto="ever upward")
 
     assert user.user.motto == "ever upward"
+    await auth.shutdown()
+
+
+async def test_users_have_what_clients_may_not_set(database_url: str) -> None:
+    """A role is given here alone; a name that is no column is a slip, and not left out."""
+    role = sqlalchemy.Column("role", sqlalchemy.String(10), nullable=False, server_default="reader")
+    users = users_table(sqlalchemy.MetaData(), role)
+    auth = TokenAuth(database=database_url, users=users, **settings(Mailbox()))
+    await auth.create_tables()
+
+    editor = await new_user(auth, username="ada", role="editor")
+    reader = await new_user(auth, email="bob@example.com")
+
+    assert (editor.user.role, reader.user.role) == ("editor", "reader")
+    for wrong in ("rolle", "hashed_password"):
+        with pytest.raises(TypeError, match=f"{wrong} is no column"):
+            await new_user(auth, **{wrong: "editor"})
     await auth.shutdown()
 
 

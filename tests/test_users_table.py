@@ -220,6 +220,64 @@ async def test_what_a_database_would_refuse_is_refused_before(
     assert (await service.call("GET", "/api/account", token=token)).status_code == 200
 
 
+async def test_the_tables_own_constraints_are_bad_input(
+    start_service: ServiceFactory, database_url: str
+) -> None:
+    """A check or a foreign key that refuses a value is 422, at its field where the database tells
+    which, and nothing is changed."""
+    await run_sql(database_url, "CREATE TABLE teams (id INTEGER PRIMARY KEY)")
+    metadata = sa.MetaData()
+    teams = sa.Table("teams", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    table = users_table(
+        metadata,
+        sa.Column("age", sa.Integer, sa.CheckConstraint("age >= 18")),
+        sa.Column("team_id", sa.Integer, sa.ForeignKey(teams.c.id)),
+    )
+    service = await start_service(users=table, user_fields=["age", "team_id"])
+    token = (await service.new_user(ADA))["token"]
+
+    async def sign_up(**fields: Any) -> Any:
+        user = {"email": "bob@example.com", "password": "secret", **fields}
+        return await service.call("POST", "/api/users", {"user": user})
+
+    async def put(**fields: Any) -> Any:
+        return await service.call("PUT", "/api/account", {"account": fields}, token=token)
+
+    for answer in (await sign_up(age=17), await put(age=17)):
+        assert (answer.status_code, answer.json()) == (422, {"errors": {"age": "invalid"}})
+    for answer in (await sign_up(team_id=7), await put(team_id=7)):
+        assert answer.status_code == 422
+        assert list(answer.json()["errors"].values()) == ["invalid"]
+        assert set(answer.json()["errors"]) <= {"team_id", "base"}  # SQLite does not say which
+    account = (await service.call("GET", "/api/account", token=token)).json()["account"]
+    assert (account["age"], account["team_id"]) == (None, None)
+    assert (await sign_up(age=18)).json() == "ok"
+
+
+async def test_an_account_that_other_data_refers_to_is_kept(
+    service: Service, database_url: str
+) -> None:
+    """DELETE /account says so, for as long as it is so, and the login goes on."""
+    reply = await service.new_user(ADA)
+    await run_sql(
+        database_url,
+        "CREATE TABLE orders (user_id INTEGER, FOREIGN KEY (user_id) REFERENCES users (id))",
+        f"INSERT INTO orders (user_id) VALUES ({reply['id']})",
+    )
+
+    async def delete() -> Any:
+        body = {"password": "secret"}
+        return await service.call("DELETE", "/api/account", body, token=reply["token"])
+
+    answer = await delete()
+    assert answer.status_code == 422
+    assert answer.json() == {"errors": {"base": "can't be deleted while other data refers to it"}}
+    assert await service.is_good(reply["token"])
+
+    await run_sql(database_url, "DELETE FROM orders")
+    assert (await delete()).json() == "ok"
+
+
 async def test_what_the_application_stores_is_always_shown(start_service: ServiceFactory) -> None:
     """JSON has no word for infinity."""
     table = users_table(None, sa.Column("score", sa.Float, default=float("inf")))

@@ -7,6 +7,7 @@ from typing import Any
 from asgi_token_auth.accounts.attempts import count_by_account, count_by_address, limited
 from asgi_token_auth.accounts.fields import (
     INVALID,
+    STILL_REFERRED_TO,
     TAKEN,
     Changes,
     is_blank,
@@ -14,6 +15,7 @@ from asgi_token_auth.accounts.fields import (
     read_email,
     read_secret,
     read_username,
+    refused_by,
     too_long,
     validated,
 )
@@ -21,7 +23,7 @@ from asgi_token_auth.accounts.issuing import mail_token
 from asgi_token_auth.accounts.notifying import notify, tell_owner
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields, InvalidToken
-from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.database import ConstraintViolation, Session
 from asgi_token_auth.storage.events import EventKind
 from asgi_token_auth.storage.tokens import AUTHENTICATION, EMAIL_CHANGE, MAILED, Token
 from asgi_token_auth.storage.users import StoredUser, User
@@ -78,7 +80,8 @@ async def delete_account(
     """Deletes the user and all that hangs off it, once the password is proven.
 
     Raises:
-        InvalidFields: the password is missing or wrong.
+        InvalidFields: the password is missing or wrong; or a row of another table refers to the
+            user, and a constraint keeps that from going too.
         InvalidToken: the token was revoked meanwhile.
         Throttled: too many present passwords were tried with this token, or from this address.
         DatabaseUnavailable, HashingOverloaded: try again.
@@ -90,10 +93,13 @@ async def delete_account(
     async def delete(session: Session) -> None:
         await _still_logged_in(parts, session, login, stored)
         await parts.tokens.revoke(session, stored.user.id, (AUTHENTICATION, *MAILED))
-        await parts.users.delete(session, stored.user.id)
+        await session.within_constraints(parts.users.delete(session, stored.user.id))
         await _record(parts, session, login, "account_deleted", client)
 
-    await parts.database.write(delete)
+    try:
+        await parts.database.write(delete)
+    except ConstraintViolation as violation:
+        raise InvalidFields({"base": STILL_REFERRED_TO}) from violation
 
 
 async def _stored(parts: Parts, login: Login) -> StoredUser:
@@ -208,7 +214,8 @@ async def _write(
     async def change(session: Session) -> None:
         await _still_logged_in(parts, session, login, stored)
         if values:
-            await parts.users.update(session, stored.user.id, values)
+            update = parts.users.update(session, stored.user.id, values)
+            await session.within_constraints(update)
         if "hashed_password" in values:
             await _end_what_came_before(parts, session, login, stored.user, client)
         if claimed:
@@ -221,8 +228,8 @@ async def _write(
 
     try:
         await parts.database.write(change)
-    except UniqueViolation as violation:
-        raise InvalidFields({parts.users.violated_field(violation): TAKEN}) from violation
+    except ConstraintViolation as violation:
+        raise refused_by(parts.users, violation) from violation
     parts.sender.wake()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from asgi_token_auth.accounts.attempts import count_by_account, count_by_address, limited
-from asgi_token_auth.accounts.fields import INVALID, TAKEN, named, read_secret
+from asgi_token_auth.accounts.fields import INVALID, named, read_secret, refused_by
 from asgi_token_auth.accounts.issuing import IssuedToken, issue_token
 from asgi_token_auth.accounts.notifying import notify
 from asgi_token_auth.accounts.parts import Client, Parts
@@ -65,7 +65,7 @@ async def _use(parts: Parts, key: UserId, secret: str, client: Client) -> Issued
     try:
         return await parts.database.write(use)
     except UniqueViolation as violation:
-        raise InvalidFields({parts.users.violated_field(violation): TAKEN}) from violation
+        raise refused_by(parts.users, violation) from violation
 
 
 async def _apply(parts: Parts, session: Session, user: User, token: Token, client: Client) -> User:

@@ -11,13 +11,15 @@ from email_validator import EmailNotValidError, validate_email
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.password_policy import BREACHED
+from asgi_token_auth.storage.database import ConstraintViolation, UniqueViolation
 from asgi_token_auth.storage.tables import SESSION_NAME_CHARACTERS
 from asgi_token_auth.storage.user_fields import is_storable_text
-from asgi_token_auth.storage.users import User
+from asgi_token_auth.storage.users import User, Users
 
 BLANK = "can't be blank"
 INVALID = "invalid"
 TAKEN = "has already been taken"
+STILL_REFERRED_TO = "can't be deleted while other data refers to it"
 MAXIMUM_USERNAME_CHARACTERS = 64
 
 Action = Literal["sign_up", "update_account", "reset_password"]
@@ -54,6 +56,12 @@ class Changes:
     def add_error(self, field: str, message: str) -> None:
         """Refuses the change, with a message for that field."""
         self.errors.setdefault(field, message)
+
+
+def refused_by(users: Users, violation: ConstraintViolation) -> InvalidFields:
+    """What a constraint of the application's own table has against the fields."""
+    fault = TAKEN if isinstance(violation, UniqueViolation) else INVALID
+    return InvalidFields({users.violated_field(violation): fault})
 
 
 async def validated(parts: Parts, changes: Changes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from asgi_token_auth.accounts.fields import (
     password_fault,
     read_email,
     read_username,
+    refused_by,
     validated,
 )
 from asgi_token_auth.accounts.issuing import mail_token
@@ -19,7 +20,7 @@ from asgi_token_auth.accounts.notifying import tell_if_taken, tell_owner
 from asgi_token_auth.accounts.parts import Client, Parts
 from asgi_token_auth.exceptions import InvalidFields
 from asgi_token_auth.mail.messages import NOTHING
-from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.database import ConstraintViolation, Session
 from asgi_token_auth.storage.tokens import CONFIRMATION
 from asgi_token_auth.storage.users import User
 
@@ -52,7 +53,7 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
         if email is not None and await tell_if_taken(parts, session, email, client):
             await parts.outbox.put_and_discard(session, "account_exists", email, NOTHING)
             return None
-        user = await parts.users.insert(session, row)
+        user = await session.within_constraints(parts.users.insert(session, row))
         if user.email is not None:
             await mail_token(parts, session, user, CONFIRMATION, user.email, client)
         await parts.events.record(session, "signed_up", user.id, client)
@@ -60,16 +61,18 @@ async def sign_up(parts: Parts, fields: Mapping[str, Any], client: Client) -> Us
 
     try:
         user = await parts.database.write(create)
-    except UniqueViolation as violation:
-        await _taken(parts, parts.users.violated_field(violation), row, client)
+    except ConstraintViolation as violation:
+        await _taken(parts, refused_by(parts.users, violation), row, client)
         return None
     parts.sender.wake()
     return user
 
 
-async def _taken(parts: Parts, field: str, row: Mapping[str, Any], client: Client) -> None:
-    if field != "email" or parts.settings.disclose_accounts != "never":
-        raise InvalidFields({field: TAKEN})
+async def _taken(
+    parts: Parts, refused: InvalidFields, row: Mapping[str, Any], client: Client
+) -> None:
+    if refused.errors != {"email": TAKEN} or parts.settings.disclose_accounts != "never":
+        raise refused
     await tell_owner(parts, row["email"], client)
 
 

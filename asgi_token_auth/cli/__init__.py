@@ -5,7 +5,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from asgi_token_auth.auth import TokenAuth
 from asgi_token_auth.cli import import_users, outbox, tables, users
@@ -67,7 +67,17 @@ async def _run(options: argparse.Namespace) -> str:
 def _token_auth(options: argparse.Namespace) -> TokenAuth:
     url: str | None = options.database_url
     if not options.app:
-        return TokenAuth.from_env(os.environ if url is None else os.environ | {DATABASE: url})
+        return _from_environment(os.environ if url is None else os.environ | {DATABASE: url})
     if url is not None:
         raise SettingsError("--app has its own database: leave --database-url out")
     return load(options.app)
+
+
+def _from_environment(environ: Mapping[str, str]) -> TokenAuth:
+    try:
+        return TokenAuth.from_env(environ)
+    except SettingsError as error:
+        if " is missing" not in str(error):
+            raise
+        hint = "a TokenAuth of your own is named by --app MODULE:NAME"
+        raise SettingsError(str(error), hint) from error

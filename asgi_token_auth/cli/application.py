@@ -14,7 +14,9 @@ def load(path: str) -> TokenAuth:
     Raises:
         SettingsError: there is none.
     """
-    module, _, name = path.partition(":")
+    module, colon, name = path.partition(":")
+    if not colon:
+        raise SettingsError(f"--app: {path} can't be loaded: it must be MODULE:NAME, as app:auth")
     sys.path.insert(0, "")
     try:
         found = reduce(getattr, name.split("."), importlib.import_module(module))

@@ -70,6 +70,8 @@ class Told:
     def _line(self, report: ImportReport, seconds: float) -> str:
         refused = sum(report.refused.values())
         counts = f"{report.read:,} read, {report.imported:,} imported, {refused:,} refused"
+        if report.already_there:
+            counts += f", {report.already_there:,} already there"
         if seconds >= 1:
             counts += f", {report.read / seconds:,.0f}/s"
         fraction = self._fraction()

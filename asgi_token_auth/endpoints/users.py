@@ -4,10 +4,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from asgi_token_auth.accounts.confirm import confirm
+from asgi_token_auth.accounts.fields import BLANK, INVALID
 from asgi_token_auth.accounts.mail_request import resend_confirmation
+from asgi_token_auth.accounts.parts import Client
 from asgi_token_auth.accounts.sign_up import sign_up
-from asgi_token_auth.endpoints.bodies import nested
 from asgi_token_auth.endpoints.endpoint import EndpointGroup, endpoint, ok, token_reply
+from asgi_token_auth.exceptions import InvalidFields
 
 
 class UserEndpoints(EndpointGroup):
@@ -16,8 +18,11 @@ class UserEndpoints(EndpointGroup):
     @endpoint
     async def sign_up(self, request: Request) -> Response:
         """POST /users: creates an account, and mails the confirmation token."""
-        fields = nested(await self._body(request), "user")
-        await sign_up(self._parts, fields, self._client(request))
+        fields = (await self._body(request)).get("user")
+        if isinstance(fields, dict):
+            await sign_up(self._parts, fields, self._client(request))
+        else:
+            await self._refuse_sign_up(fields, self._client(request))
         return ok()
 
     @endpoint
@@ -31,3 +36,11 @@ class UserEndpoints(EndpointGroup):
         """POST /confirmations: mails the confirmation token again."""
         await resend_confirmation(self._parts, await self._body(request), self._client(request))
         return ok()
+
+    async def _refuse_sign_up(self, fields: object, client: Client) -> None:
+        """As with all fields missing, and counted so; but where they belong is named, too."""
+        try:
+            await sign_up(self._parts, {}, client)
+        except InvalidFields as refused:
+            user = BLANK if fields is None else INVALID
+            raise InvalidFields({"user": user, **refused.errors}) from None

@@ -1,5 +1,6 @@
 """Settings from the environment: `TOKEN_AUTH_` and the setting's name in capitals."""
 
+import difflib
 import json
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -18,6 +19,20 @@ from asgi_token_auth.settings.kinds import (
 from asgi_token_auth.throttling import Limits
 
 ENVIRONMENT_PREFIX = "TOKEN_AUTH_"
+SECONDS = "a number of seconds"
+OR_NONE = ", or none"
+# What can be set, and what its text must be.
+EXPECTED = {
+    **dict.fromkeys((*TEXTS, *LISTS), "text"),
+    **dict.fromkeys(("secret_key", "signing_key"), "text, or a JSON list of texts"),
+    **dict.fromkeys((*DURATIONS, "revocation_lag"), SECONDS),
+    **dict.fromkeys(OPTIONAL_DURATIONS, SECONDS + OR_NONE),
+    **dict.fromkeys(COUNTS, "a whole number"),
+    **dict.fromkeys(OPTIONAL_COUNTS, "a whole number" + OR_NONE),
+    "password_policy": "recommended or default",
+    "limits": 'off, or JSON such as {"log_in_by_account": "5/minute"}',
+    "send_mail": "true or false",
+}
 
 
 def read_environment(environ: Mapping[str, str], given: Collection[str] = ()) -> dict[str, Any]:
@@ -32,16 +47,27 @@ def read_environment(environ: Mapping[str, str], given: Collection[str] = ()) ->
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in EXPECTED:
+            faults.append(f"{variable} is unknown{_nearest(name)}")
+            continue
         try:
             found[name] = _from_text(name, text)
         except (ValueError, KeyError, OverflowError, RecursionError):
-            faults.append(f"{variable} is unknown or unreadable")
+            # The text may be a secret: it is not repeated.
+            faults.append(f"{variable} must be {EXPECTED[name]}")
     for required in ("database", "secret_key", "email_sender"):
-        if required not in found and required not in given:
-            faults.append(f"{ENVIRONMENT_PREFIX}{required.upper()} is missing")
+        variable = f"{ENVIRONMENT_PREFIX}{required.upper()}"
+        if required not in given and variable not in environ:
+            faults.append(f"{variable} is missing")
     if faults:
         raise SettingsError(*faults)
     return found
+
+
+def _nearest(name: str) -> str:
+    """Where a name is nearly that of a setting: which."""
+    near = difflib.get_close_matches(name, EXPECTED, n=1, cutoff=0.8)
+    return f" (did you mean {ENVIRONMENT_PREFIX}{near[0].upper()}?)" if near else ""
 
 
 def _from_text(name: str, text: str) -> Any:
@@ -61,9 +87,7 @@ def _from_text(name: str, text: str) -> Any:
         return tuple(each.strip() for each in text.split(",") if each.strip())
     if name == "limits":
         return None if text.lower() in ("none", "off") else _limits_from(text)
-    if name == "send_mail":
-        return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
-    raise KeyError(name)
+    return {"1": True, "true": True, "0": False, "false": False}[text.lower()]  # send_mail
 
 
 def _limits_from(text: str) -> Limits:

@@ -15,13 +15,13 @@ from databases.core import Connection
 
 from asgi_token_auth.exceptions import DatabaseUnavailable, SettingsError
 from asgi_token_auth.storage.dialects import read_url
-from asgi_token_auth.storage.session import Session, UniqueViolation
+from asgi_token_auth.storage.session import ConstraintViolation, Session, UniqueViolation
 from asgi_token_auth.storage.workers import Unit, Work, Workers, is_of_database
 
 if TYPE_CHECKING:
     from asgi_token_auth.storage.revocations import Revocations
 
-__all__ = ["Database", "Session", "UniqueViolation"]
+__all__ = ["ConstraintViolation", "Database", "Session", "UniqueViolation"]
 
 logger = logging.getLogger("asgi_token_auth.storage")
 
@@ -113,7 +113,7 @@ class Database:
 
         Raises:
             DatabaseUnavailable: the database is down, or too slow.
-            UniqueViolation: as `work` let it through.
+            ConstraintViolation: as `work` let it through.
         """
         return await self._submit(Unit(work, writes=True))
 

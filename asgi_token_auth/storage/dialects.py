@@ -1,5 +1,6 @@
 """What differs between SQLite, PostgreSQL and MariaDB/MySQL."""
 
+import re
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -93,6 +94,19 @@ class Dialect:
             return str(getattr(error, "constraint_name", ""))
         return None
 
+    def constrained(self, error: BaseException) -> str | None:
+        """What refuses the values or the deletion of a row, a constraint or a trigger: its name or
+        its text."""
+        state = str(getattr(error, "sqlstate", None))
+        if state[:2] != "23" and state != "P0001":  # RAISE EXCEPTION
+            return None
+        named = getattr(error, "constraint_name", None) or getattr(error, "column_name", None)
+        return str(named or error)
+
+    def is_schema_missing(self, error: BaseException) -> bool:
+        """Whether a table or a column is not there."""
+        return getattr(error, "sqlstate", None) in ("42P01", "42703")
+
     def is_transient(self, error: BaseException) -> bool:
         """Whether the same unit of work may succeed if run again: deadlock, serialization."""
         return getattr(error, "sqlstate", None) in ("40001", "40P01")
@@ -139,6 +153,15 @@ class SQLite(Dialect):
         name = getattr(error, "sqlite_errorname", "")
         return str(error) if name in _SQLITE_UNIQUE else None
 
+    def constrained(self, error: BaseException) -> str | None:
+        name = str(getattr(error, "sqlite_errorname", ""))
+        return str(error) if name.startswith("SQLITE_CONSTRAINT") else None
+
+    def is_schema_missing(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.OperationalError) and bool(
+            _SQLITE_MISSING.search(str(error))
+        )
+
     def is_transient(self, error: BaseException) -> bool:
         return False
 
@@ -149,6 +172,7 @@ class SQLite(Dialect):
         )
 
 
+_SQLITE_MISSING = re.compile(r"^no such (?:table|column): |^table \S+ has no column named ")
 _SQLITE_UNIQUE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 
 
@@ -192,14 +216,25 @@ class MySQL(Dialect):
     def violated(self, error: BaseException) -> str | None:
         return str(error.args[1]) if _mysql_code(error) == 1062 else None
 
+    def constrained(self, error: BaseException) -> str | None:
+        return str(error.args[1]) if _mysql_code(error) in _MYSQL_CONSTRAINTS else None
+
+    def is_schema_missing(self, error: BaseException) -> bool:
+        return _mysql_code(error) in (1146, 1054)
+
     def is_transient(self, error: BaseException) -> bool:
         return _mysql_code(error) in (1205, 1213, 1020)
 
     def is_refusal(self, error: BaseException) -> bool:
         code = _mysql_code(error)
-        if code in (3819, 4025):  # a CHECK, on MySQL and on MariaDB
+        if code in _MYSQL_CHECKS:
             return True
         return code is not None and 1000 <= code < 2000 and code not in (1040, 1053, 1077, 1079)
+
+
+_MYSQL_CHECKS = (3819, 4025)  # on MySQL and on MariaDB
+# NOT NULL, a foreign key from elsewhere and to elsewhere, SIGNAL in a trigger
+_MYSQL_CONSTRAINTS = (1048, 1451, 1452, 1644, *_MYSQL_CHECKS)
 
 
 def _mysql_code(error: BaseException) -> int | None:
@@ -226,7 +261,8 @@ def read_url(text: str) -> tuple[DatabaseURL, Dialect]:
         raise SettingsError("database must be a URL of sqlite, postgresql or mysql") from error
     if name == "sqlite" and (not url.database or ":memory:" in text or "mode=memory" in text):
         raise SettingsError(
-            "database must be a file: SQLite in memory is empty for each connection"
+            "database must be a file, sqlite:///app.db with three slashes:"
+            " SQLite in memory is empty for each connection"
         )
     scheme = "mysql+asyncmy" if name == "mysql" else name
     rest = text.partition("://")[2]

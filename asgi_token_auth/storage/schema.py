@@ -11,7 +11,12 @@ from asgi_token_auth.storage.user_keys import FIND_KEY, FoundType, found_type, k
 
 # Processes that start together would create the tables together: PostgreSQL fails one of them.
 LOCK_KEY = 7036874417766
-LOCKS = {"postgresql": f"SELECT pg_advisory_xact_lock({LOCK_KEY})"}
+BEFORE = {
+    "postgresql": f"SELECT pg_advisory_xact_lock({LOCK_KEY})",
+    # Or asyncmy prints the server's opinion on each table that is there already.
+    "mysql": "SET SESSION max_error_count = 0",
+}
+AFTER = {"mysql": "SET SESSION max_error_count = DEFAULT"}
 INDEX_EXISTS = {
     "mysql": "SELECT COUNT(*) FROM information_schema.statistics WHERE"
     " table_schema = DATABASE() AND table_name = :table AND index_name = :name",
@@ -34,11 +39,13 @@ async def create_tables(database: Database, users: Table, own: list[Table]) -> N
     """
 
     async def create(session: Session) -> None:
-        if database.dialect.name in LOCKS:
-            await session.run(LOCKS[database.dialect.name])
+        if database.dialect.name in BEFORE:
+            await session.run(BEFORE[database.dialect.name])
         key = await _found_key(session, users, database.dialect)
         for table in (users, *(own if key is None else _referring(users, own, key))):
             await _create(session, table, database.dialect)
+        if database.dialect.name in AFTER:
+            await session.run(AFTER[database.dialect.name])
 
     await database.write(create)
 

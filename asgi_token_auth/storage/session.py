@@ -11,12 +11,17 @@ from asgi_token_auth.storage.dialects import Dialect
 T = TypeVar("T")
 
 
-class UniqueViolation(Exception):
-    """A row with the same unique value stands already. `constraint` names or describes which."""
+class ConstraintViolation(Exception):
+    """The table does not take the row, or does not let it go. `constraint` names or describes what
+    stands in the way."""
 
     def __init__(self, constraint: str) -> None:
         super().__init__(constraint)
         self.constraint = constraint
+
+
+class UniqueViolation(ConstraintViolation):
+    """A row with the same unique value stands already."""
 
 
 class Session:
@@ -85,6 +90,21 @@ class Session:
             UniqueViolation: another row has the new value.
         """
         return await self._guarded(self._dialect.changed(self._connection, statement))
+
+    async def within_constraints(self, answer: Awaitable[T]) -> T:
+        """What `answer` gives. For a table that is the application's: it may have constraints and
+        triggers, and others refer to it, of which nobody here knows.
+
+        Raises:
+            ConstraintViolation: one of them refuses.
+        """
+        try:
+            return await answer
+        except Exception as error:
+            constraint = self._dialect.constrained(error)
+            if constraint is None:
+                raise
+            raise ConstraintViolation(constraint) from error
 
     async def delete_free(self, select: Any) -> int:
         """Deletes the rows whose primary key, alone, is selected, as far as nobody has them

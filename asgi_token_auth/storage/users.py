@@ -1,6 +1,7 @@
 """Queries on the users table, whatever columns and keys the application gave it."""
 
 import dataclasses
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from sqlalchemy import Integer, Select, String, Table, Uuid, bindparam, select
 
 from asgi_token_auth.exceptions import SettingsError
 from asgi_token_auth.storage.compiled import CompiledStatement, Row
-from asgi_token_auth.storage.database import Session, UniqueViolation
+from asgi_token_auth.storage.database import ConstraintViolation, Session
 from asgi_token_auth.storage.dialects import Dialect
 from asgi_token_auth.storage.tables import OWN_USER_COLUMNS
 from asgi_token_auth.storage.user_fields import (
@@ -174,13 +175,16 @@ class Users:
         return await session.change(statement)
 
     async def delete(self, session: Session, user_id: UserId) -> int:
+        """Deletes a user; how many rows there were."""
         session.forget(user_id)
         return await session.change(self.table.delete().where(self.table.c.id == user_id))
 
-    def violated_field(self, violation: UniqueViolation) -> str:
+    def violated_field(self, violation: ConstraintViolation) -> str:
         """Which field of the request stands in the way."""
         names = sorted(self.table.c.keys(), key=len, reverse=True)  # 'username' before 'name'
-        return next((name for name in names if name in violation.constraint), "base")
+        words = (rf"(?<![^\W_]){re.escape(name)}(?![^\W_])" for name in names)  # no 'id' in 'valid'
+        found = (re.search(word, violation.constraint) for word in words)
+        return next((match[0] for match in found if match), "base")
 
     def user_from(self, values: Mapping[str, Any]) -> User:
         """A user from the values of all columns, each under its name."""

@@ -27,6 +27,7 @@ QUEUE_LIMIT = 1000
 IDLE_SECONDS = 2.0
 RELEASE_SECONDS = 2.0
 FAREWELL_SECONDS = 5.0  # for a ROLLBACK and a release that both come to nothing
+MISSING = " (a table or a column is missing: asgi-token-auth create-tables or migrate makes it)"
 DRIVERS = ("asyncpg", "asyncmy", "aiomysql", "pymysql", "sqlite3", "aiosqlite")
 
 
@@ -185,7 +186,8 @@ class Workers:
             return unit.connection_is_sound
         sound = unit.connection_is_sound and self._database.dialect.is_refusal(error)
         if sound or not unit.repeatable or self._queue.full():
-            logger.error("the database refused a statement: %s", type(error).__name__)
+            hint = MISSING if self._database.dialect.is_schema_missing(error) else ""
+            logger.error("the database refused a statement: %s%s", type(error).__name__, hint)
             unit.fail(_as_unavailable(error))
         else:
             # The connection died before COMMIT, so nothing was done: once more on a fresh one.

@@ -1,6 +1,7 @@
 """Users who have signed up, confirmed and logged in by the same doors as everyone's."""
 
 import dataclasses
+import functools
 import secrets
 from typing import Any
 
@@ -44,18 +45,27 @@ async def new_user(auth: TokenAuth, *, password: str = PASSWORD, **fields: Any) 
     Args:
         auth: whose mails go into a `Mailbox`.
         password: the user's.
-        fields: `email`, `username` and extra columns; without a name, one is made up.
+        fields: `email`, `username` and extra columns, also those that clients may not set;
+            without a name, one is made up.
 
     Raises:
         InvalidFields: as sign-up says.
         ValueError: the address is taken, and `disclose_accounts` says not to tell.
-        TypeError: `mail_transport` is no `Mailbox`, so that no mail can be read.
+        TypeError: a field is no column of the users table; or `mail_transport` is no `Mailbox`, so
+            that no mail can be read.
     """
+    users = auth._parts.users
+    for name in fields:
+        if name not in ("email", "username", *users.extra):
+            raise TypeError(f"{name} is no column of the users table that can be given")
+    kept = {name: fields.pop(name) for name in set(fields) - {"email", "username", *users.writable}}
     if not fields.keys() & {"email", "username"}:
         fields |= _made_up_name(auth)
     user = await auth.accounts.sign_up(password=password, **fields)
     if user is None:
         raise ValueError("the address is taken")
+    if kept:
+        await auth._database.write(functools.partial(users.update, user_id=user.id, values=kept))
     if user.email is None:
         issued = await auth.accounts.log_in(username=user.username, password=password)
     else:

@@ -36,7 +36,7 @@ class Mailbox:
 
     def _read(self) -> list[dict[str, str]]:
         """Newest first."""
-        paths = sorted(self._directory.glob("*.eml"), key=lambda path: -path.stat().st_mtime_ns)
+        paths = sorted(self._directory.glob("[!.]*.eml"), key=lambda path: -path.stat().st_mtime_ns)
         return [_mail(path) for path in paths[:MOST]]
 
 

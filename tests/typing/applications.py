@@ -116,6 +116,11 @@ async def messages(request: Request) -> JSONResponse:
     return JSONResponse({"hello": user.display_name, "team": user.team})
 
 
+def own_document() -> None:
+    assert_type(auth.add_to_openapi(FastAPI().openapi(), protect=["/"]), dict[str, Any])
+    auth.add_to_openapi("openapi.json")  # type: ignore[arg-type]
+
+
 async def by_hand() -> None:
     async with auth as same:
         assert_type(same, TokenAuth)

@@ -93,6 +93,7 @@ def each_kind() -> None:
         send_mail=False,
         limits=Limits(log_in_by_account="5/minute", sign_up_by_address=None),
         trusted_proxies=["10.0.0.0/8", "unix"],
+        disabled_endpoints={"token", "docs"},
         events_lifetime=None,
         meter_provider=MeterProvider(),
         mail_templates="templates",
