@@ -16,7 +16,7 @@ from asgi_token_auth.exceptions import (
     TokenRefused,
 )
 from asgi_token_auth.lifespan import with_lifespan
-from asgi_token_auth.paths import GuardedPaths, Need
+from asgi_token_auth.paths import GuardedPaths, Need, roots_of
 from asgi_token_auth.sockets import LiveSocket, read_token
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class TokenAuthMiddleware:
     def _paths(
         self, protect: Sequence[str], public: Sequence[str], optional: Sequence[str]
     ) -> GuardedPaths:
-        return GuardedPaths(protect, public, optional)
+        return GuardedPaths(protect, public, optional, app_roots=roots_of(self.app))
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

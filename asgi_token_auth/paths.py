@@ -16,6 +16,7 @@ MAXIMUM_DECODINGS = 4
 
 # What a path asks for: no token, one if there is one, one; or it is an account endpoint's.
 Need = Literal["nothing", "optional", "required", "endpoint"]
+NEEDS: tuple[Need, ...] = ("nothing", "optional", "required")  # the later, the stricter
 
 
 class PathPrefixes:
@@ -58,6 +59,7 @@ class GuardedPaths:
         optional: prefixes where a token is looked at if there is one.
         endpoints: what paths of account endpoints begin with; these go before all prefixes.
         is_endpoint: whether a path that begins so, without the root path, is one.
+        app_roots: root paths that the guarded application sets by itself, see `roots_of`.
 
     Raises:
         SettingsError: a prefix is no absolute path in normal form.
@@ -70,12 +72,14 @@ class GuardedPaths:
         optional: Sequence[str],
         endpoints: Sequence[str] = (),
         is_endpoint: Callable[[Any, str], bool] = lambda scope, path: False,
+        app_roots: Sequence[str] = (),
     ) -> None:
         self._protect = PathPrefixes("protect", protect)
         self._public = PathPrefixes("public", public)
         self._optional = PathPrefixes("optional", optional)
         self._endpoints = tuple(endpoints)
         self._is_endpoint = is_endpoint
+        self._app_roots = tuple(app_roots)
         self._has_exceptions = bool(self._public) or bool(self._optional)
         # Where nothing is excepted, a path below a prefix needs a token whatever else it is.
         excepted = self._has_exceptions or any(map(self._protect.could_cover, endpoints))
@@ -90,7 +94,17 @@ class GuardedPaths:
         paths = route_paths(scope) if root else (path,)
         if paths[0].startswith(self._endpoints) and self._is_endpoint(scope, paths[0]):
             return "endpoint"
-        protected = any(map(self._protect.could_cover, (*paths, sent_path(scope))))
+        need = self._need_of(paths, sent_path(scope))
+        if need == "required" or not self._protect:
+            return need
+        if path[:1] != "/":
+            return "required"  # a whole URL, of which Quart takes the path; or nobody knows what
+        roots = (root, *self._app_roots) if root else self._app_roots
+        needs = [need, *(self._need_of((inner,)) for inner in paths_within(path, roots))]
+        return max(needs, key=NEEDS.index)
+
+    def _need_of(self, paths: tuple[str, ...], sent: str = "") -> Need:
+        protected = any(map(self._protect.could_cover, (*paths, sent)))
         if not self._has_exceptions:
             return "required" if protected else "nothing"
         if protected and not self._is_excepted(paths[0]):
@@ -122,12 +136,33 @@ def sent_path(scope: Any) -> str:
     return raw_path.partition(b"?")[0].decode("latin-1")
 
 
+def roots_of(app: object) -> list[str]:
+    """The root paths that an application sets by itself, below a guard that sees none: FastAPI's
+    `root_path`, also within middleware. A client may begin its path so, and it is taken off."""
+    roots = []
+    seen: list[object] = []
+    while app is not None and not any(app is each for each in seen):
+        seen.append(app)
+        root = getattr(app, "root_path", None)
+        if isinstance(root, str) and root.rstrip("/"):
+            roots.append(root)
+        app = getattr(app, "app", None)  # what a middleware is around
+    return roots
+
+
 def without_root(path: str, root: str) -> str:
     """The path below `root`; as it is where it is not below."""
     if not root or not path.startswith(root):
         return path
     rest = path[len(root) :]
     return (rest or "/") if not rest or rest.startswith("/") else path
+
+
+def paths_within(path: str, roots: Sequence[str]) -> set[str]:
+    """What the most lenient router might leave of a path with one of the root paths taken off:
+    Quart does so in the midst of a segment, and Litestar wherever it stands."""
+    cut = {path.partition(each) for root in roots for each in (root, root.rstrip("/")) if each}
+    return {inner for _, found, inner in cut if found}
 
 
 def is_plain(path: str) -> bool:

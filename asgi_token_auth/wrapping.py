@@ -8,7 +8,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from asgi_token_auth.middleware import AnyASGIApp, TokenAuthMiddleware
-from asgi_token_auth.paths import GuardedPaths, checked_mount, route_paths
+from asgi_token_auth.paths import GuardedPaths, checked_mount, roots_of, route_paths
 
 if TYPE_CHECKING:
     from asgi_token_auth.auth import TokenAuth
@@ -43,7 +43,8 @@ class WrappedApp(TokenAuthMiddleware):
         first_segments = {route.split("/")[1] for route in routes}
         # What begins otherwise is none of ours, and no route is tried.
         begins = [f"{self._mount}/{segment}" for segment in sorted(first_segments)]
-        return GuardedPaths(protect, public, optional, begins, self._is_endpoint)
+        roots = roots_of(self.app)
+        return GuardedPaths(protect, public, optional, begins, self._is_endpoint, roots)
 
     def _is_endpoint(self, scope: Scope, path: str) -> bool:
         if scope["type"] != "http":

@@ -103,6 +103,15 @@ class Deployed:
                 return (await client.get("/api/messages")).status_code == 401
         return False
 
+    async def all_are_serving(self) -> bool:
+        """Each worker, asked past nginx."""
+        with contextlib.suppress(httpx.TransportError):
+            for number in (1, 2):
+                async with self.worker(number) as client:
+                    (await client.get("/ready")).raise_for_status()
+            return True
+        return False
+
     async def mailed(self, recipient: str) -> tuple[str, str]:
         """The user's id and the token in the mail that was sent there."""
 

@@ -107,6 +107,29 @@ async def test_attempts_are_counted_together_and_by_real_addresses(deployment: D
 
 
 @on_one_deployment
+async def test_the_application_is_asked_by_its_own_name_only(deployment: Deployed) -> None:
+    """It redirects, and shows addresses, by the Host header; the request line may say another."""
+
+    async def ask(target: str, host: str) -> str:
+        where = ("localhost", deployment.https_port)
+        reader, writer = await asyncio.open_connection(*where, ssl=deployment.tls)
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = (await reader.read()).decode()
+        writer.close()
+        return answer
+
+    url = f"https://localhost:{deployment.https_port}/ready/"
+    for host in ("evil.example", "localhost.evil.example", "localhost:1@evil.example"):
+        for target in ("/ready/", url):
+            answer = await ask(target, host)
+            assert answer.split()[1] in ("400", "421"), answer
+            assert "evil.example" not in answer
+    for target in ("/ready/", url):
+        for host in ("localhost", "LOCALHOST", f"localhost:{deployment.https_port}"):
+            assert (await ask(target, host)).split()[1] == "307"
+
+
+@on_one_deployment
 async def test_sessions_and_events_show_where_somebody_really_is(deployment: Deployed) -> None:
     """Not nginx, and not what a client says of itself."""
     forged = {"X-Forwarded-For": "203.0.113.1", "Forwarded": "for=203.0.113.1"}
@@ -277,7 +300,9 @@ async def test_redirects_of_the_application_stay_on_https(deployment: Deployed) 
 
 @on_one_deployment
 async def test_no_log_has_a_token(deployment: Deployed) -> None:
-    """Nor a password: not where it is refused, and not what comes in a query."""
+    """Nor a password: not where it is refused, and not what comes in a query, as long as no worker
+    is away, of which nginx's error log has the whole request."""
+    await deployment.until(deployment.all_are_serving)
     marker = f"/marker{time.monotonic_ns()}"
     async with deployment.client() as client:
         token = await new_token(client)

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import httpx
+import jinja2
 import pytest
 import sqlalchemy as sa
 from async_chromium import Watched, check_for_everyone, chromium
@@ -133,6 +134,20 @@ async def test_no_host_gets_into_the_page() -> None:
         assert "<script" not in page
     page = (await page_of(auth_with().app, "/docs", host="[::1]:8000")).text
     assert "curl 'http://[::1]:8000/account' " in commands_in(page)["show_account"]
+
+
+async def test_the_page_is_rendered_once_for_all_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may ask, and it takes milliseconds of everybody's event loop."""
+    auth, rendered = auth_with(), []
+    render = jinja2.Template.render
+    monkeypatch.setattr(
+        jinja2.Template, "render", lambda *args, **kw: (rendered.append(1), render(*args, **kw))[1]
+    )
+    for host in [f"host{number}.example" for number in range(5)] + ["[::1]", "[::2]", "[::3]"]:
+        page = (await page_of(auth.app, "/docs", host=host)).text
+        assert f"http://{host}/account" in commands_in(page)["show_account"]
+
+    assert len(rendered) == 2
 
 
 async def test_no_script_may_run_on_it() -> None:

@@ -7,9 +7,11 @@ from urllib.parse import unquote
 import httpx
 import pytest
 from conftest import running_service
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -123,6 +125,31 @@ async def test_whatever_is_served_unguarded_is_refused_guarded(
                     assert await status(guarded, path, root, method) == 401, (path, method)
 
     assert served
+
+
+@pytest.mark.parametrize("within", [False, True])
+async def test_a_root_path_that_the_application_sets_by_itself_opens_nothing(
+    auth: TokenAuth, within: bool
+) -> None:
+    """FastAPI's: whoever asks for it in the path has it taken off by the router alone."""
+    application = FastAPI()
+    application.root_path = "/v1"
+    for path in ("/api/messages", "/api/messages/open", "/page"):
+        application.add_api_route(path, lambda: "secret", methods=["GET"])
+    inner: ASGIApp = GZipMiddleware(application) if within else application
+    prefixes = {"protect": ["/api/messages"], "public": ["/api/messages/open"]}
+
+    for guarded in (
+        TokenAuthMiddleware(inner, auth=auth, **prefixes),
+        auth.wrap(inner, mount="/api", **prefixes),
+    ):
+        for root in ("", "/v1", "/v2"):
+            for path in ("/api/messages", "/v1/api/messages", "/v1//api/messages"):
+                assert await status(guarded, path, root) == 401, (path, root)
+            assert await status(guarded, "/v1/page", root) == 200
+            assert await status(guarded, "/page", root) == 200
+            assert await status(guarded, "/v1/api/messages/open", root) == 200
+    assert await status(inner, "/v1/api/messages") == 200
 
 
 @settings(

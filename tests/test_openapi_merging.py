@@ -67,6 +67,29 @@ def test_to_do_it_again_changes_nothing(version: str) -> None:
     assert auth.add_to_openapi(once, **options) == once
 
 
+def test_what_documents_written_by_hand_have_is_taken() -> None:
+    """Extensions among the paths, statuses that YAML read as numbers, and what was left empty."""
+    refused = {"description": "Our own words."}
+    given = document(
+        {
+            "x-owner": "us",
+            "/api/messages": {"get": {"responses": {200: OPERATION["responses"]["200"]}}},
+            "/api/messages/own": {"get": {"responses": {401: refused}}},
+            "/api/messages/empty": None,
+            "/api/account": None,
+        },
+        security=None,
+        servers=[{}],
+    )
+
+    merged = auth_with().add_to_openapi(given, protect=["/api"])
+
+    assert merged["paths"]["x-owner"] == "us"
+    assert list(get_of(merged)["responses"]) == ["200", "400", "401", "503"]
+    assert get_of(merged, "/api/messages/own")["responses"]["401"] == refused
+    assert get_of(merged, "/api/account")["operationId"] == "Auth_show_account"
+
+
 def test_names_of_the_applications_own_are_left_alone() -> None:
     """Schemas, operations, schemes and tags of the same names stay what they are."""
     schemas = {"Account": {"type": "integer"}, "Session": {"type": "string"}}

@@ -11,8 +11,10 @@ from asgi_token_auth.endpoints.errors import NO_STORE, Refused, error_response
 from asgi_token_auth.exceptions import InvalidFields, LoginRefused
 
 NO_CACHE = {"Pragma": "no-cache"}  # RFC 6749, section 5.1, wants it beside Cache-Control
-# Neither can be on a request to another origin that no preflight has admitted (Fetch standard).
-PREFLIGHTED = {"authorization", "x-requested-with"}
+# Not on a request to another origin that no preflight has admitted. Authorization may be: browsers
+# add the Basic credentials that they remember of an origin, such as those before a site that is not
+# open yet, also to a form of another site (Fetch standard, HTTP-network-or-cache fetch).
+PREFLIGHTED = "x-requested-with"
 
 
 class BadGrant(BadBody):
@@ -88,7 +90,7 @@ def _refuse_other_sites(request: Request) -> None:
         is_own = site in ("same-origin", "none")
     else:
         is_own = origin is None or origin.partition("://")[2] == request.headers.get("host")
-    if not is_own and PREFLIGHTED.isdisjoint(request.headers.keys()):
+    if not is_own and PREFLIGHTED not in request.headers:
         raise BadGrant("invalid_request", "A form of another origin is not taken")
 
 

@@ -67,7 +67,7 @@ class Merge:
     def _server(self, document: Mapping[str, Any]) -> str:
         """What the document's paths are under."""
         servers = document.get("servers") or [{"url": ""}]
-        return (self.root_path or str(servers[0]["url"])).rstrip("/")
+        return (self.root_path or str(servers[0].get("url") or "")).rstrip("/")
 
     def _in_version(self, version: str, ours: Schema) -> Schema:
         if not version.startswith("3.0"):
@@ -114,9 +114,11 @@ class Merge:
         """The application's, with what the guard asks of them, and then the endpoints'. What it
         has of its own at an endpoint's path and method stays."""
         own = document.get("paths") or {}
-        inherited = document.get("security", [])
+        inherited = document.get("security") or []
         paths = {
-            path: self._guarded_item(path, item, ours.get(path, {}), inherited)
+            path: self._guarded_item(path, item or {}, ours.get(path, {}), inherited)
+            if path.startswith("/")
+            else item  # an extension, x-...
             for path, item in own.items()
         }
         return {**paths, **{path: {**item, **paths.get(path, {})} for path, item in ours.items()}}
@@ -145,7 +147,9 @@ class Merge:
             status: {"$ref": f"#/components/responses/{self._name(name)}"}
             for status, name in GUARDED.items()
         }
-        responses = {**answers, **operation.get("responses", {})}
+        own = operation.get("responses") or {}
+        # YAML makes numbers of them, where nobody put quotation marks.
+        responses = {**answers, **{str(status): answer for status, answer in own.items()}}
         return {**operation, "security": required, "responses": dict(sorted(responses.items()))}
 
     def _schemes(self) -> list[str]:

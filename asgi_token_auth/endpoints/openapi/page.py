@@ -3,6 +3,9 @@
 import base64
 import functools
 import hashlib
+import html
+import secrets
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +33,9 @@ class DocumentationPage:
             lstrip_blocks=True,
         )
         self._template = environment.get_template("docs.html")
-        # By the Host header, of which there may be any number.
-        self.render = functools.lru_cache(maxsize=8)(self._render)
+        # To be replaced. Nobody can have one in what the page shows.
+        self._base, self._path = (f"place{secrets.token_hex(16)}" for _ in range(2))
+        self._template_of = functools.cache(self._render)
 
     @functools.cached_property
     def headers(self) -> dict[str, str]:
@@ -51,13 +55,24 @@ class DocumentationPage:
             "Referrer-Policy": "no-referrer",
         }
 
-    def _render(self, base: str, path: str) -> str:
+    def render(self, base: str, path: str) -> str:
         """The page in HTML.
 
         Args:
-            base: the URL that the document's paths are below.
+            base: the URL that the document's paths are below, without quotation marks.
             path: the path of that URL.
         """
+        # The template takes milliseconds, and there may be any number of Host headers: what goes in
+        # of them goes into a page that is rendered already.
+        base_mark = self._base_mark(is_plain=shlex.quote(base) == base)
+        page = self._template_of(base_mark, self._path if path else "")
+        return page.replace(base_mark, html.escape(base)).replace(self._path, html.escape(path))
+
+    def _base_mark(self, *, is_plain: bool) -> str:
+        """In the place of a URL: one that a shell wants quoted, or not."""
+        return self._base if is_plain else f"[{self._base}]"
+
+    def _render(self, base: str, path: str) -> str:
         return self._template.render(
             info=self._document["info"],
             tags=self._document["tags"],
