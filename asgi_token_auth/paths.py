@@ -103,9 +103,8 @@ class GuardedPaths:
         needs = [need, *(self._need_of((inner,)) for inner in paths_within(path, roots))]
         return max(needs, key=NEEDS.index)
 
-    def _need_of(self, paths: tuple[str, ...], *also: str) -> Need:
-        """`also` are ways to see the path that may ask for a token, and except nothing."""
-        protected = any(map(self._protect.could_cover, (*paths, *also)))
+    def _need_of(self, paths: tuple[str, ...], sent: str = "") -> Need:
+        protected = any(map(self._protect.could_cover, (*paths, sent)))
         if not self._has_exceptions:
             return "required" if protected else "nothing"
         if protected and not self._is_excepted(paths[0]):
@@ -130,6 +129,13 @@ def route_paths(scope: Any) -> tuple[str, ...]:
     return (path,) if stripped == path else (stripped, path)
 
 
+def sent_path(scope: Any) -> str:
+    """The path as the client sent it, undecoded; empty where the server does not tell. Inside one
+    of Litestar's mounts nothing else has the prefix: `path` is without it, `root_path` too."""
+    raw_path: bytes = scope.get("raw_path") or b""
+    return raw_path.partition(b"?")[0].decode("latin-1")
+
+
 def roots_of(app: object) -> list[str]:
     """The root paths that an application sets by itself, below a guard that sees none: FastAPI's
     `root_path`, also within middleware. A client may begin its path so, and it is taken off."""
@@ -142,13 +148,6 @@ def roots_of(app: object) -> list[str]:
             roots.append(root)
         app = getattr(app, "app", None)  # what a middleware is around
     return roots
-
-
-def sent_path(scope: Any) -> str:
-    """The path as the client sent it, undecoded; empty where the server does not tell. Inside one
-    of Litestar's mounts nothing else has the prefix: `path` is without it, `root_path` too."""
-    raw_path: bytes = scope.get("raw_path") or b""
-    return raw_path.partition(b"?")[0].decode("latin-1")
 
 
 def without_root(path: str, root: str) -> str:
