@@ -100,11 +100,14 @@ class GuardedPaths:
         if path[:1] != "/":
             return "required"  # a whole URL, of which Quart takes the path; or nobody knows what
         roots = (root, *self._app_roots) if root else self._app_roots
-        needs = [need, *(self._need_of((inner,)) for inner in paths_within(path, roots))]
+        if not roots:
+            return need
+        needs = [need, *(self._need_of((inner,), inner) for inner in paths_within(path, roots))]
         return max(needs, key=NEEDS.index)
 
     def _need_of(self, paths: tuple[str, ...], sent: str = "") -> Need:
-        protected = any(map(self._protect.could_cover, (*paths, sent)))
+        seen = paths if sent in paths else (*paths, sent)  # mostly it is: no need to look twice
+        protected = any(map(self._protect.could_cover, seen))
         if not self._has_exceptions:
             return "required" if protected else "nothing"
         if protected and not self._is_excepted(paths[0]):
