@@ -157,6 +157,7 @@ class Page:
 
     def _prepare(self) -> None:
         text = self.path.read_text()
+        self._stack.callback(_restore_environment, dict(os.environ))  # pages set variables
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         patch.setitem(sys.modules, self._module.__name__, self._module)
         patch.chdir(self._directory)
@@ -335,6 +336,11 @@ def is_complete(command: str) -> bool:
         return False
     look = subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False)
     return look.returncode == 0 and not look.stderr
+
+
+def _restore_environment(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
 
 
 def free_port() -> int:
