@@ -268,7 +268,8 @@ class Accounts:
             fields: `password`, the present one: also in scripts.
 
         Raises:
-            InvalidFields: the password is missing or wrong.
+            InvalidFields: the password is missing or wrong; under `base`, a foreign key without
+                `ON DELETE` keeps the user.
             InvalidToken: the token was revoked meanwhile, or the user is gone.
             Throttled: too many present passwords were tried.
             HashingOverloaded: try again.

@@ -79,6 +79,7 @@ class Mailbox(MemoryTransport):
         Raises:
             TimeoutError: none comes within ten seconds.
             ValueError: there is no link in it.
+            ValueError: there is no link in it.
         """
         return link_in(await self.receive(recipient, kind))
 
